@@ -1,0 +1,154 @@
+#pragma once
+
+#include <evented/error.hpp>
+
+#include <cereal/archives/json.hpp>
+#include <cereal/archives/portable_binary.hpp>
+#include <cereal/types/array.hpp>
+#include <cereal/types/chrono.hpp>
+#include <cereal/types/map.hpp>
+#include <cereal/types/optional.hpp>
+#include <cereal/types/set.hpp>
+#include <cereal/types/string.hpp>
+#include <cereal/types/tuple.hpp>
+#include <cereal/types/unordered_map.hpp>
+#include <cereal/types/utility.hpp>
+#include <cereal/types/variant.hpp>
+#include <cereal/types/vector.hpp>
+
+#include <cstdint>
+#include <istream>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace evented {
+
+/// Names how the payloads of a journal are written. Chosen once per journal.
+enum class codec : std::uint8_t {
+  /// JSON text in a `jsonb` column, readable with plain SQL.
+  json,
+  /// cereal's portable binary form in a `bytea` column: smaller and faster.
+  binary,
+};
+
+/// Returns the name of `x`: json or binary.
+std::string_view to_string(codec x) noexcept;
+
+namespace detail {
+
+/// Appends what is written to a string.
+class string_sink : public std::streambuf {
+public:
+  explicit string_sink(std::string& to) : to_(to) {}
+
+protected:
+  int_type overflow(int_type c) override {
+    if (!traits_type::eq_int_type(c, traits_type::eof()))
+      to_.push_back(traits_type::to_char_type(c));
+    return traits_type::not_eof(c);
+  }
+
+  std::streamsize xsputn(const char* data, std::streamsize size) override {
+    to_.append(data, static_cast<std::size_t>(size));
+    return size;
+  }
+
+private:
+  std::string& to_;
+};
+
+/// Reads from a string without copying it.
+class string_source : public std::streambuf {
+public:
+  explicit string_source(std::string_view from) {
+    auto* begin = const_cast<char*>(from.data());
+    setg(begin, begin, begin + from.size());
+  }
+};
+
+/// Makes `json`, as cereal writes it, compact and checks that PostgreSQL takes
+/// it: valid UTF-8, no NUL character, no NaN or infinity.
+/// @throws error(invalid_event)
+void finish_json(std::string& json);
+
+/// Writes or reads the fields of `x` at the root of the archive; a type with
+/// no member function `serialize` goes under the name "value".
+template <class Archive, class T>
+void archive_root(Archive& archive, T& x) {
+  if constexpr (requires { x.serialize(archive); })
+    x.serialize(archive);
+  else if constexpr (!std::is_empty_v<T>)
+    archive(cereal::make_nvp("value", x));
+}
+
+} // namespace detail
+
+/// Returns `x` as compact JSON.
+/// @throws error(invalid_event) where PostgreSQL would refuse it
+template <class T>
+std::string to_json(const T& x) {
+  std::string result;
+  {
+    detail::string_sink sink{result};
+    std::ostream out{&sink};
+    using archive = cereal::JSONOutputArchive;
+    archive ar{out, archive::Options::NoIndent()};
+    // The archive only reads, but `serialize` serves both directions.
+    detail::archive_root(ar, const_cast<T&>(x));
+  }
+  detail::finish_json(result);
+  return result;
+}
+
+/// Returns the value that `json` describes.
+/// @throws std::exception where a field is missing or has the wrong type
+template <class T>
+T from_json(std::string_view json) {
+  detail::string_source source{json};
+  std::istream in{&source};
+  cereal::JSONInputArchive ar{in};
+  T result{};
+  detail::archive_root(ar, result);
+  return result;
+}
+
+/// Returns `x` in the portable binary form (little endian).
+template <class T>
+std::string to_binary(const T& x) {
+  std::string result;
+  detail::string_sink sink{result};
+  std::ostream out{&sink};
+  cereal::PortableBinaryOutputArchive ar{out};
+  detail::archive_root(ar, const_cast<T&>(x));
+  return result;
+}
+
+/// Returns the value that `bytes` describe.
+/// @throws std::exception where the bytes end too early
+/// @note For bytes from the own journal only: cereal believes the sizes that it
+/// reads.
+template <class T>
+T from_binary(std::string_view bytes) {
+  detail::string_source source{bytes};
+  std::istream in{&source};
+  cereal::PortableBinaryInputArchive ar{in};
+  T result{};
+  detail::archive_root(ar, result);
+  return result;
+}
+
+/// Writes `x` with the codec `how`.
+template <class T>
+std::string encode(codec how, const T& x) {
+  return how == codec::json ? to_json(x) : to_binary(x);
+}
+
+/// Reads a value that was written with the codec `how`.
+template <class T>
+T decode(codec how, std::string_view payload) {
+  return how == codec::json ? from_json<T>(payload) : from_binary<T>(payload);
+}
+
+} // namespace evented

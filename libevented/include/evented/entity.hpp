@@ -1,0 +1,189 @@
+#pragma once
+
+#include <evented/decision.hpp>
+#include <evented/entity_id.hpp>
+#include <evented/type_list.hpp>
+
+#include <concepts>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace evented {
+
+// -- names of events -----------------------------------------------------------
+
+namespace detail {
+
+/// Returns the unqualified name of `T`, taken from the compiler's rendering of
+/// this function's signature, the same in g++ and clang for a plain struct.
+template <class T>
+constexpr std::string_view struct_name() {
+  std::string_view text = __PRETTY_FUNCTION__;
+  auto begin = text.find("T = ") + 4;
+  auto end = text.find_first_of(";]", begin);
+  auto name = text.substr(begin, end - begin);
+  if (auto colon = name.rfind("::"); colon != std::string_view::npos)
+    name.remove_prefix(colon + 2);
+  return name;
+}
+
+template <class T>
+struct decision_traits : std::false_type {};
+
+template <class E, class... Ts>
+struct decision_traits<decision<E, Ts...>> : std::true_type {
+  using entity_type = E;
+};
+
+} // namespace detail
+
+/// The stable name of the event type `T` in the journal: its static member
+/// `event_name` where it has one, else the name of the struct.
+template <class T>
+constexpr std::string_view event_name() {
+  if constexpr (requires { T::event_name; })
+    return T::event_name;
+  else
+    return detail::struct_name<T>();
+}
+
+/// The schema version of the event type `T`: its static member
+/// `schema_version` where it has one, else 1.
+template <class T>
+constexpr std::int32_t schema_version() {
+  if constexpr (requires { T::schema_version; })
+    return T::schema_version;
+  else
+    return 1;
+}
+
+// -- handlers ------------------------------------------------------------------
+
+namespace detail {
+
+template <class C, class E>
+concept has_handle_with_context
+  = requires(const C& c, const E& e, const context<E>& ctx) {
+      handle(c, e, ctx);
+    };
+
+template <class C, class E>
+concept has_handle = has_handle_with_context<C, E>
+                     || requires(const C& c, const E& e) { handle(c, e); };
+
+/// Calls the handler of `cmd`, found by argument-dependent look-up.
+template <class C, class E>
+auto call_handle(const C& cmd, const E& state, const context<E>& ctx) {
+  if constexpr (has_handle_with_context<C, E>)
+    return handle(cmd, state, ctx);
+  else
+    return handle(cmd, state);
+}
+
+template <class C, class E>
+using decision_of = decltype(call_handle(std::declval<const C&>(),
+                                         std::declval<const E&>(),
+                                         std::declval<const context<E>&>()));
+
+// The compiler's notes name the types C, E and Event of the check that failed.
+
+template <class E, class Event>
+struct check_event {
+  static_assert(requires(E& e, const Event& x) { e.apply(x); },
+                "evented: the entity lists this event in `events` but has no "
+                "member function apply(const Event&) for it");
+  static_assert(std::move_constructible<Event>,
+                "evented: an event must be movable");
+  static_assert(schema_version<Event>() >= 1,
+                "evented: schema versions begin at 1");
+  static constexpr bool ok = true;
+};
+
+template <class E, class C>
+struct check_command {
+  static_assert(has_handle<C, E>,
+                "evented: the entity lists this command in `commands` but "
+                "there is no free function handle(const Command&, const "
+                "Entity&[, const evented::context<Entity>&]) in the namespace "
+                "of the command or the entity");
+  static constexpr bool returns_decision() {
+    if constexpr (has_handle<C, E>)
+      return decision_traits<decision_of<C, E>>::value;
+    else
+      return true;
+  }
+  static_assert(returns_decision(),
+                "evented: handle(..) must return evented::decision<Entity, "
+                "rejections..>");
+  static constexpr bool ok = true;
+};
+
+template <class E, class List>
+struct check_events;
+
+template <class E, class... Ts>
+struct check_events<E, events<Ts...>> {
+  static constexpr bool ok = (check_event<E, Ts>::ok && ...);
+  static constexpr bool unique_names() {
+    std::string_view names[] = {event_name<Ts>()...};
+    for (std::size_t i = 0; i < sizeof...(Ts); ++i)
+      for (std::size_t j = i + 1; j < sizeof...(Ts); ++j)
+        if (names[i] == names[j])
+          return false;
+    return true;
+  }
+  static_assert(unique_names(),
+                "evented: two events of this entity have the same name; give "
+                "one a static member event_name");
+};
+
+template <class E, class List>
+struct check_commands;
+
+template <class E, class... Ts>
+struct check_commands<E, commands<Ts...>> {
+  static constexpr bool ok = (check_command<E, Ts>::ok && ...);
+};
+
+} // namespace detail
+
+/// Checks whether `E` has the shape of an entity: a name, an ID type, lists of
+/// commands and events, and a state that can be made and copied.
+template <class E>
+concept entity = requires {
+  { E::type_name } -> std::convertible_to<std::string_view>;
+  typename E::id_type;
+  typename E::commands;
+  typename E::events;
+} && id_type<typename E::id_type> && std::default_initializable<E>
+  && std::copyable<E>;
+
+/// Checks every part of the entity type `E` at compile time, one sentence a
+/// mistake. Returns true, so that it can stand in a `static_assert`.
+template <class E>
+consteval bool check_entity() {
+  static_assert(requires {
+    { E::type_name } -> std::convertible_to<std::string_view>;
+  }, "evented: an entity needs a static constexpr std::string_view type_name");
+  static_assert(requires { typename E::id_type; },
+                "evented: an entity needs a member type id_type");
+  static_assert(requires { requires id_type<typename E::id_type>; },
+                "evented: id_type is evented::uuid, std::string or "
+                "std::int64_t");
+  static_assert(requires { typename E::commands; },
+                "evented: an entity needs a member type commands = "
+                "evented::commands<..>");
+  static_assert(requires { typename E::events; },
+                "evented: an entity needs a member type events = "
+                "evented::events<..>");
+  static_assert(std::default_initializable<E> && std::copyable<E>,
+                "evented: an entity's state needs a default constructor and "
+                "copies");
+  static_assert(detail::check_events<E, typename E::events>::ok);
+  static_assert(detail::check_commands<E, typename E::commands>::ok);
+  return true;
+}
+
+} // namespace evented

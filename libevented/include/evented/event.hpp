@@ -1,0 +1,48 @@
+#pragma once
+
+#include <evented/entity_id.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace evented {
+
+/// Points in time of the journal: microseconds of the database's clock, UTC.
+using timestamp
+  = std::chrono::time_point<std::chrono::system_clock, std::chrono::microseconds>;
+
+/// An event on its way into the journal.
+struct new_event {
+  /// The stable name of the event type. Points to static storage.
+  std::string_view name;
+  /// The schema version of the payload, from 1 on.
+  std::int32_t schema_version = 1;
+  /// JSON text, or the bytes of the binary codec.
+  std::string payload;
+  /// JSON text; empty where there is no metadata.
+  std::string metadata;
+};
+
+/// An event as the journal holds it.
+struct stored_event {
+  /// The place in the journal, over all entities.
+  std::uint64_t seq_no = 0;
+  /// The place in the history of its entity: 1, 2, 3 and so on.
+  std::uint64_t version = 0;
+  std::string name;
+  std::int32_t schema_version = 1;
+  timestamp created_at;
+  std::string payload;
+  std::string metadata;
+};
+
+/// A stored event together with the entity it belongs to.
+struct journal_entry {
+  std::string type_name;
+  entity_id id;
+  stored_event event;
+};
+
+} // namespace evented

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <evented/codec.hpp>
+#include <evented/entity_id.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+namespace evented {
+
+/// A text that must not appear in logs: it has no stream operator and no
+/// implicit conversion, and `reveal` is easy to search for.
+class secret {
+public:
+  secret() = default;
+
+  secret(std::string text) : text_(std::move(text)) {} // NOLINT: implicit
+  secret(const char* text) : text_(text) {}            // NOLINT: implicit
+
+  /// Returns the text itself.
+  [[nodiscard]] const std::string& reveal() const noexcept { return text_; }
+
+  /// Returns whether there is no text.
+  [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
+
+private:
+  std::string text_;
+};
+
+/// Names what stands between this process and PostgreSQL.
+enum class pooler : std::uint8_t {
+  /// Nothing, or a pooler in session mode.
+  none,
+  /// PgBouncer or the like in transaction mode: no named prepared statements,
+  /// no session settings.
+  transaction,
+};
+
+/// Says where a journal is and how it is used. A plain struct: set what differs
+/// from the defaults.
+struct journal_options {
+  /// A connection URL or libpq connection string. The fields below it override
+  /// what it says.
+  secret url;
+  std::string host;
+  std::uint16_t port = 0;
+  std::string database;
+  std::string user;
+  secret password;
+  /// A file whose first line is the password; read at every connect, so that
+  /// a rotated password needs no restart.
+  std::filesystem::path password_file;
+  /// libpq's sslmode, for example `verify-full`. Empty: what the URL says, else
+  /// `verify-full` for a server that is neither a unix socket nor on loopback.
+  std::string sslmode;
+
+  /// The PostgreSQL schema that holds the journal, 1 to 63 characters of
+  /// `[a-z0-9_]`, not beginning with a digit.
+  std::string schema = "evented";
+  /// The kind of the entity IDs in this journal.
+  id_kind ids = id_kind::uuid;
+  /// How payloads are written in this journal.
+  codec payloads = codec::json;
+  evented::pooler pooler = pooler::none;
+
+  /// Connections that append. Every entity always uses the same one.
+  unsigned writers = 2;
+  /// Connections that load entities.
+  unsigned readers = 2;
+
+  /// The most commands that one append stores together.
+  std::size_t max_batch_commands = 512;
+  /// The most payload bytes that one append stores together.
+  std::size_t max_batch_bytes = 8 * 1024 * 1024;
+  /// The largest payload of one event, in bytes.
+  std::size_t max_event_bytes = 4 * 1024 * 1024;
+
+  /// How long a connection attempt may take. libpq counts whole seconds, at
+  /// least two.
+  std::chrono::seconds connect_timeout{3};
+  /// How long one statement may run on the server; the client gives up half a
+  /// second later by closing the connection.
+  std::chrono::milliseconds statement_timeout{2000};
+  /// How long a statement may wait for a lock.
+  std::chrono::milliseconds lock_timeout{1000};
+  /// How long the listeners of one command may take together.
+  std::chrono::milliseconds listener_timeout{1000};
+};
+
+} // namespace evented

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <type_traits>
+#include <variant>
+
+namespace evented {
+
+/// Lists the command types of an entity.
+template <class... Ts>
+struct commands {
+  static constexpr bool empty = sizeof...(Ts) == 0;
+  template <class T>
+  static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
+};
+
+/// Lists the event types of an entity.
+template <class... Ts>
+struct events {
+  static constexpr bool empty = sizeof...(Ts) == 0;
+  template <class T>
+  static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
+  /// Holds any one of the events.
+  using variant = std::variant<Ts...>;
+};
+
+/// Names the reply type of a decision, see `decision`.
+template <class T>
+struct replies {
+  using type = T;
+};
+
+} // namespace evented
