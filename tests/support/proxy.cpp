@@ -182,7 +182,8 @@ private:
   std::size_t begin_ = 0;
 };
 
-/// Queues bytes until they are due and the socket takes them.
+/// Queues bytes until they are due and the socket takes them. Those that are
+/// due earlier than what they stand behind wait for it.
 class outlet {
 public:
   bool empty() const { return chunks_.empty(); }
@@ -195,9 +196,6 @@ public:
   void push(std::string_view bytes, clock::time_point due) {
     if (broken_ || bytes.empty())
       return;
-    // A shorter delay must not make a message overtake earlier ones.
-    if (!empty())
-      due = std::max(due, chunks_.back().due);
     if (empty() || chunks_.back().due != due
         || chunks_.back().bytes.size() >= chunk_limit)
       chunks_.push_back({due, {}});
