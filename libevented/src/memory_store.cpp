@@ -1,0 +1,396 @@
+#include <evented/codec.hpp>
+#include <evented/sql_error.hpp>
+#include <evented/store.hpp>
+#include <evented/utf8.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+namespace evented {
+
+namespace {
+
+// -- what PostgreSQL's jsonb takes ---------------------------------------------
+
+/// Refuses what `jsonb` cannot hold although it is well-formed JSON: strings
+/// with NUL or with half of a surrogate pair, and nesting that would exhaust
+/// the server's stack.
+class jsonb_handler
+  : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, jsonb_handler> {
+public:
+  bool String(const char* text, rapidjson::SizeType size, bool) {
+    return valid_text({text, size});
+  }
+
+  bool Key(const char* text, rapidjson::SizeType size, bool copy) {
+    return String(text, size, copy);
+  }
+
+  // Numbers come as texts, since `numeric` holds more than a double.
+  bool RawNumber(const char*, rapidjson::SizeType, bool) { return true; }
+
+  bool StartObject() { return ++depth_ <= max_depth; }
+  bool StartArray() { return ++depth_ <= max_depth; }
+
+  bool EndObject(rapidjson::SizeType) {
+    --depth_;
+    return true;
+  }
+
+  bool EndArray(rapidjson::SizeType) {
+    --depth_;
+    return true;
+  }
+
+private:
+  // PostgreSQL stops at some 6000 with its default max_stack_depth of 2 MB.
+  static constexpr int max_depth = 5000;
+
+  int depth_ = 0;
+};
+
+/// Returns why `jsonb` refuses `text`, nothing where it takes it.
+std::optional<std::string> why_no_jsonb(const std::string& text) {
+  if (!valid_text(text))
+    return "not valid UTF-8, or it holds a NUL character";
+  // Iterative, so that deep nesting does not exhaust this process's stack.
+  constexpr unsigned flags = rapidjson::kParseIterativeFlag
+                             | rapidjson::kParseNumbersAsStringsFlag;
+  rapidjson::StringStream in{text.c_str()};
+  rapidjson::Reader reader;
+  jsonb_handler handler;
+  auto result = reader.Parse<flags>(in, handler);
+  if (!result.IsError())
+    return std::nullopt;
+  auto where = " at byte " + std::to_string(result.Offset());
+  if (result.Code() == rapidjson::kParseErrorTermination)
+    return "a NUL character, half of a surrogate pair or too deep nesting"
+           + where;
+  return "not well-formed JSON" + where;
+}
+
+// -- transaction ---------------------------------------------------------------
+
+/// What a listener gets: no statement works, and trying one is remembered, as
+/// PostgreSQL does with a transaction in which a statement failed.
+class no_transaction : public transaction {
+public:
+  [[nodiscard]] bool failed() const noexcept { return failed_; }
+
+  static constexpr const char* why = "an in-memory journal runs no SQL";
+
+protected:
+  rows run(std::string_view, const std::vector<parameter>&) override {
+    failed_ = true;
+    throw sql_error("0A000", why);
+  }
+
+private:
+  bool failed_ = false;
+};
+
+// -- journal -------------------------------------------------------------------
+
+struct entry {
+  entity_id id;
+  uuid append_id;
+  stored_event event;
+};
+
+/// The journal of all sessions. Locked by whoever works on it, also while a
+/// listener runs: as with PostgreSQL, nobody sees what it may yet veto.
+struct journal {
+  std::mutex mutex;
+  /// The highest sequence number drawn, stored or not.
+  std::uint64_t last = 0;
+  /// By type, in the order of seq_no.
+  std::map<std::string, std::vector<entry>, std::less<>> entries;
+  /// The places in `entries` of an entity's events; version 1 comes first.
+  std::map<std::pair<std::string, entity_id>, std::vector<std::size_t>>
+    histories;
+
+  const std::vector<std::size_t>& history(const std::string& type_name,
+                                          const entity_id& id) const {
+    static const std::vector<std::size_t> none;
+    auto it = histories.find({type_name, id});
+    return it == histories.end() ? none : it->second;
+  }
+};
+
+// -- session -------------------------------------------------------------------
+
+class memory_session : public store_session {
+public:
+  memory_session(std::shared_ptr<journal> all, const journal_options& options)
+    : journal_(std::move(all)), options_(options) {
+    // nop
+  }
+
+  bool append(std::span<append_request* const> batch) override {
+    std::lock_guard guard{journal_->mutex};
+    for (auto* request : batch)
+      write(*request);
+    // A check sees what the whole batch has stored.
+    for (auto* request : batch)
+      check(*request);
+    return true;
+  }
+
+  std::vector<load_result> load(std::span<const load_request> batch,
+                                std::size_t max_events) override {
+    std::vector<load_result> result(batch.size());
+    if (batch.empty())
+      return result;
+    auto limit = std::max<std::size_t>(16, max_events / batch.size());
+    std::lock_guard guard{journal_->mutex};
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      auto& from = batch[i];
+      if (!fits(from.id))
+        throw error(errc::invalid_id,
+                    "an ID of the wrong kind for this journal");
+      auto& history = journal_->history(from.type_name, from.id);
+      if (history.size() <= from.after)
+        continue;
+      auto& entries = journal_->entries[from.type_name];
+      auto begin = static_cast<std::size_t>(from.after);
+      auto end = begin + std::min(limit, history.size() - begin);
+      for (auto place = begin; place < end; ++place)
+        result[i].events.push_back(entries[history[place]].event);
+      result[i].more = result[i].events.size() >= limit;
+    }
+    return result;
+  }
+
+  std::uint64_t frontier() override {
+    std::lock_guard guard{journal_->mutex};
+    return journal_->last;
+  }
+
+  std::vector<journal_entry> read(std::string_view type_name,
+                                  std::uint64_t after, std::uint64_t up_to,
+                                  std::size_t limit) override {
+    std::vector<journal_entry> result;
+    std::lock_guard guard{journal_->mutex};
+    auto found = journal_->entries.find(type_name);
+    if (found == journal_->entries.end())
+      return result;
+    auto& entries = found->second;
+    auto it = std::upper_bound(entries.begin(), entries.end(), after,
+                               [](std::uint64_t seq_no, const entry& x) {
+                                 return seq_no < x.event.seq_no;
+                               });
+    for (; it != entries.end() && it->event.seq_no <= up_to
+           && result.size() < limit;
+         ++it)
+      result.push_back({found->first, it->id, it->event});
+    return result;
+  }
+
+private:
+  [[nodiscard]] bool fits(const entity_id& id) const noexcept {
+    return kind(id) == options_.ids && valid(id);
+  }
+
+  static void fail(append_step& step, errc code, std::string why) {
+    step.status = append_status::failed;
+    step.failure = code;
+    step.message = std::move(why);
+  }
+
+  // -- append: steps with events ------------------------------------------------
+
+  void write(append_request& request) {
+    auto broken = false;
+    for (auto& step : request.steps) {
+      if (step.status == append_status::pending) {
+        step.message.clear();
+        if (!fits(request.id))
+          fail(step, errc::invalid_id,
+               "this journal holds IDs of kind "
+                 + std::string{to_string(options_.ids)});
+        else if (broken)
+          step.status = append_status::skipped;
+        else if (!step.events.empty())
+          write(request, step);
+      }
+      broken = broken
+               || (step.status != append_status::pending
+                   && step.status != append_status::stored);
+    }
+  }
+
+  void write(append_request& request, append_step& step) {
+    // Like a sequence's, numbers are drawn first and never given back.
+    auto first = journal_->last + 1;
+    journal_->last += step.events.size();
+    auto& history = journal_->history(request.type_name, request.id);
+    if (history.size() != step.after)
+      find_earlier_attempt(request, step, history);
+    else if (acceptable(request, step) && passes_listener(request, step, first))
+      store(request, step, first);
+  }
+
+  /// An attempt whose reply was lost may have stored the step.
+  void find_earlier_attempt(append_request& request, append_step& step,
+                            const std::vector<std::size_t>& history) {
+    step.status = append_status::conflict;
+    if (step.after > history.size()
+        || history.size() - step.after < step.events.size())
+      return;
+    auto& entries = journal_->entries[request.type_name];
+    auto begin = history.begin() + static_cast<std::ptrdiff_t>(step.after);
+    auto end = begin + static_cast<std::ptrdiff_t>(step.events.size());
+    auto own = [&](std::size_t place) {
+      return entries[place].append_id == step.append_id;
+    };
+    if (std::all_of(begin, end, own)) {
+      step.status = append_status::stored;
+      step.seq_no = entries[*(end - 1)].event.seq_no;
+    }
+  }
+
+  bool acceptable(const append_request& request, append_step& step) const {
+    if (!valid_text(request.type_name)) {
+      fail(step, errc::invalid_event, "the entity type's name is no text");
+      return false;
+    }
+    for (auto& event : step.events) {
+      std::optional<std::string> why;
+      if (!valid_text(event.name))
+        why = "its name is no text";
+      else if (event.schema_version < 1)
+        why = "its schema version is below 1";
+      else if (options_.payloads == codec::json)
+        why = why_no_jsonb(event.payload);
+      if (!why && !event.metadata.empty())
+        why = why_no_jsonb(event.metadata);
+      if (why) {
+        fail(step, errc::invalid_event,
+             "the event " + std::string{event.name}
+               + " cannot be stored: " + *why);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  bool passes_listener(append_request& request, append_step& step,
+                       std::uint64_t first) const {
+    if (request.listener == nullptr)
+      return true;
+    using clock = std::chrono::steady_clock;
+    auto deadline = clock::now() + options_.listener_timeout;
+    no_transaction tx;
+    for (std::size_t i = 0; i < step.events.size(); ++i) {
+      std::any veto;
+      try {
+        veto = request.listener->on_event({request.id, step.events[i],
+                                           step.after + 1 + i, first + i,
+                                           step.typed.get(), i},
+                                          tx);
+      } catch (const std::exception& e) {
+        fail(step, errc::listener_failed,
+             std::string{"the event listener threw: "} + e.what());
+        return false;
+      } catch (...) {
+        fail(step, errc::listener_failed,
+             "the event listener threw something that is no std::exception");
+        return false;
+      }
+      if (clock::now() > deadline) {
+        fail(step, errc::listener_failed,
+             "the event listener took longer than "
+               + std::to_string(options_.listener_timeout.count()) + " ms");
+        return false;
+      }
+      if (tx.failed()) {
+        fail(step, errc::listener_failed,
+             std::string{"the event listener went on after a failed "
+                         "statement: "}
+               + no_transaction::why);
+        return false;
+      }
+      if (veto.has_value()) {
+        step.status = append_status::vetoed;
+        step.veto = std::move(veto);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void store(append_request& request, append_step& step, std::uint64_t first) {
+    auto now = std::chrono::time_point_cast<std::chrono::microseconds>(
+      std::chrono::system_clock::now());
+    auto& entries = journal_->entries[request.type_name];
+    auto& history = journal_->histories[{request.type_name, request.id}];
+    for (auto& event : step.events) {
+      history.push_back(entries.size());
+      entries.push_back(
+        {request.id,
+         step.append_id,
+         {first++, history.size(), std::string{event.name},
+          event.schema_version, now, event.payload, event.metadata}});
+    }
+    step.status = append_status::stored;
+    step.seq_no = first - 1;
+  }
+
+  // -- append: checks -----------------------------------------------------------
+
+  void check(append_request& request) const {
+    using enum append_status;
+    auto current = journal_->history(request.type_name, request.id).size();
+    auto& steps = request.steps;
+    // From the back: a step that was stored on the same version after it shows
+    // that a check held, although the entity has moved on since.
+    for (auto i = steps.size(); i-- > 0;) {
+      auto& x = steps[i];
+      if (x.status != pending || !x.events.empty())
+        continue;
+      auto* next = i + 1 < steps.size() ? &steps[i + 1] : nullptr;
+      if (next != nullptr && next->after == x.after
+          && (next->status == stored || next->status == conflict))
+        x.status = next->status;
+      else
+        x.status = current == x.after ? stored : conflict;
+    }
+  }
+
+  std::shared_ptr<journal> journal_;
+  journal_options options_;
+};
+
+class memory_store : public store {
+public:
+  explicit memory_store(const journal_options& options) : options_(options) {
+    options_.url = secret{};
+    options_.password = secret{};
+  }
+
+  std::unique_ptr<store_session> connect() override {
+    return std::make_unique<memory_session>(journal_, options_);
+  }
+
+  [[nodiscard]] const journal_options& options() const noexcept override {
+    return options_;
+  }
+
+private:
+  std::shared_ptr<journal> journal_ = std::make_shared<journal>();
+  journal_options options_;
+};
+
+} // namespace
+
+std::shared_ptr<store> make_memory_store(const journal_options& options) {
+  return std::make_shared<memory_store>(options);
+}
+
+} // namespace evented
