@@ -888,8 +888,8 @@ std::string proxy::url(std::string_view user, std::string_view dbname) const {
         (((result += '%') += digits[c >> 4]) += digits[c & 15]);
     return result;
   };
-  return "postgresql:///" + encoded(dbname)
-         + "?host=" + encoded(directory_.native()) + "&user=" + encoded(user);
+  return "postgresql:///" + encoded(dbname) + "?host="
+         + encoded(directory_.native()) + "&port=5432&user=" + encoded(user);
 }
 
 // -- observation --------------------------------------------------------------
