@@ -4,7 +4,7 @@
 create table {schema}.event (
   seq_no         bigint not null generated always as identity (cache 1),
   type_name      text collate "C" not null,
-  entity_id      {id_type} not null,
+  entity_id      {id_column} not null,
   version        bigint not null check (version > 0),
   slice          smallint not null check (slice between 0 and 1023),
   event_name     text collate "C" not null,
@@ -101,8 +101,9 @@ $body$;
 -- first 64 commands are inserted one by one (more subtransactions would make
 -- snapshots slow), so that a command fails alone, with the later ones of its
 -- entity. outcome is null where everything was stored, else it holds for each
--- command 'stored', 'conflict', 'skipped', 'pending' or an SQLSTATE, and detail
--- the text of that error. seq_nos holds a number for each row that was stored.
+-- command 'stored', 'found' (an earlier attempt has stored it), 'conflict',
+-- 'skipped', 'pending' or an SQLSTATE, and detail the text of that error. seq_nos
+-- holds a number for each row that is in the journal.
 --
 -- The checks ask whether an entity is still at a version, and are answered in
 -- current after everything was stored.
@@ -168,7 +169,7 @@ begin
                and version between p_version[v_from] and p_version[p_last[i]]
                and append_id = p_append_id[v_from];
             v_state := case when cardinality(v_seq) = p_last[i] - v_from + 1
-                            then 'stored' else 'conflict' end;
+                            then 'found' else 'conflict' end;
           when sqlstate 'EV002' then
             v_state := 'conflict';
           when data_exception or program_limit_exceeded or check_violation
@@ -176,7 +177,7 @@ begin
             get stacked diagnostics v_state = returned_sqlstate,
                                     v_text = message_text;
         end;
-        if v_state <> 'stored' then
+        if v_state not in ('stored', 'found') then
           v_failed := p_entity[i];
           v_seq := array_fill(0::bigint, array[p_last[i] - v_from + 1]);
         end if;

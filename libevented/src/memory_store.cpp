@@ -16,7 +16,7 @@ namespace evented {
 
 namespace {
 
-// -- what PostgreSQL's jsonb takes ---------------------------------------------
+// -- what PostgreSQL's jsonb takes --------------------------------------------
 
 /// Refuses what `jsonb` cannot hold although it is well-formed JSON: strings
 /// with NUL or with half of a surrogate pair, and nesting that would exhaust
@@ -75,7 +75,7 @@ std::optional<std::string> why_no_jsonb(const std::string& text) {
   return "not well-formed JSON" + where;
 }
 
-// -- transaction ---------------------------------------------------------------
+// -- transaction --------------------------------------------------------------
 
 /// What a listener gets: no statement works, and trying one is remembered, as
 /// PostgreSQL does with a transaction in which a statement failed.
@@ -95,7 +95,7 @@ private:
   bool failed_ = false;
 };
 
-// -- journal -------------------------------------------------------------------
+// -- journal ------------------------------------------------------------------
 
 struct entry {
   entity_id id;
@@ -123,7 +123,7 @@ struct journal {
   }
 };
 
-// -- session -------------------------------------------------------------------
+// -- session ------------------------------------------------------------------
 
 class memory_session : public store_session {
 public:
@@ -167,6 +167,10 @@ public:
     return result;
   }
 
+  rows query(std::string_view, const std::vector<parameter>&) override {
+    throw sql_error("0A000", "an in-memory journal runs no SQL");
+  }
+
   std::uint64_t frontier() override {
     std::lock_guard guard{journal_->mutex};
     return journal_->last;
@@ -203,7 +207,7 @@ private:
     step.message = std::move(why);
   }
 
-  // -- append: steps with events ------------------------------------------------
+  // -- append: steps with events ----------------------------------------------
 
   void write(append_request& request) {
     auto broken = false;
@@ -342,7 +346,7 @@ private:
     step.seq_no = first - 1;
   }
 
-  // -- append: checks -----------------------------------------------------------
+  // -- append: checks ---------------------------------------------------------
 
   void check(append_request& request) const {
     using enum append_status;

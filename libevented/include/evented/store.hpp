@@ -35,6 +35,8 @@ enum class append_status : std::uint8_t {
 };
 
 /// What one command asks to be stored, or to be checked, and what came of it.
+/// A check holds where the entity was at its version right after the steps
+/// before it; a later step that is stored on the same version proves that.
 struct append_step {
   // -- what is asked ------------------------------------------------------------
 
@@ -51,6 +53,9 @@ struct append_step {
   // -- what came of it ----------------------------------------------------------
 
   append_status status = append_status::pending;
+  /// Whether a connection broke after this step had been sent: while pending,
+  /// it may be stored already, or later.
+  bool maybe_sent = false;
   /// The sequence number of the last event, once stored.
   std::uint64_t seq_no = 0;
   /// Where failed: listener_failed, invalid_event or refused, and why.
@@ -99,9 +104,9 @@ public:
   /// Returns false where steps are left pending and the call is to be repeated:
   /// at once where it made progress, with a delay where `message` of a pending
   /// step says what is in the way.
-  /// @throws connection_lost, after which the session is of no more use. Where
-  ///         `sent()`, what was asked may be stored now or later: only asking
-  ///         the same again, on a new session, finds out.
+  /// @throws connection_lost, after which the session is of no more use. Steps
+  ///         left pending with `maybe_sent` may be stored now or later: only
+  ///         asking the same again, on a new session, finds out.
   virtual bool append(std::span<append_request* const> batch) = 0;
 
   /// Loads events of several entities, at most about `max_events` in all; a
@@ -123,6 +128,12 @@ public:
                                           std::uint64_t after,
                                           std::uint64_t up_to,
                                           std::size_t limit) = 0;
+
+  /// Runs one statement of the application's own, outside of any append: for
+  /// making and querying views.
+  /// @throws connection_lost, sql_error, which a journal in memory always does
+  virtual rows query(std::string_view sql, const std::vector<parameter>& params)
+    = 0;
 };
 
 /// An opened journal. Thread-safe.

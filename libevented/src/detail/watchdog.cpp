@@ -11,11 +11,6 @@
 
 namespace evented::detail {
 
-struct watchdog::leash::entry {
-  int fd = -1;
-  clock::time_point deadline = clock::time_point::max();
-};
-
 watchdog::watchdog() : thread_([this] { run(); }) {
   // nop
 }

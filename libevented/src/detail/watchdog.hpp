@@ -41,8 +41,12 @@ public:
     void disarm();
 
   private:
-    struct entry;
     friend class watchdog;
+
+    struct entry {
+      int fd = -1;
+      clock::time_point deadline = clock::time_point::max();
+    };
 
     watchdog* dog_ = nullptr;
     std::unique_ptr<entry> entry_;

@@ -1,0 +1,63 @@
+#pragma once
+
+// What entities and the journal's actors hand to each other. Not for users.
+
+#include <evented/store.hpp>
+
+#include <caf/actor_control_block.hpp>
+#include <caf/error.hpp>
+#include <caf/message.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace evented::detail {
+
+using clock = std::chrono::steady_clock;
+
+/// One entity's append. Belongs to the entity, then to the appender until it
+/// comes back; the worker's thread alone touches `request` in between.
+struct append_job {
+  append_request request;
+  std::size_t bytes = 0;
+  /// When the first and the last of its commands want an answer.
+  clock::time_point first_deadline = clock::time_point::max();
+  clock::time_point last_deadline = clock::time_point::min();
+  caf::strong_actor_ptr entity;
+};
+
+/// What an appender hands to its worker: a group commit.
+struct append_batch {
+  std::vector<std::shared_ptr<append_job>> jobs;
+  /// Set by the worker once it has a connection: what was asked is under way.
+  std::atomic<bool> sending{false};
+  /// Whether to wait before the next attempt.
+  bool pause = false;
+  /// Whether the session is of no more use.
+  bool lost = false;
+};
+
+/// One entity's load.
+struct load_job {
+  load_request request;
+  clock::time_point first_deadline = clock::time_point::max();
+  caf::strong_actor_ptr entity;
+  /// Set by the entity when it no longer wants the answer.
+  std::atomic<bool> cancelled{false};
+  // -- what came of it ----------------------------------------------------------
+  load_result result;
+  /// What is wrong with the request itself.
+  std::optional<error> failure;
+};
+
+struct load_batch {
+  std::vector<std::shared_ptr<load_job>> jobs;
+  bool lost = false;
+};
+
+} // namespace evented::detail

@@ -1,0 +1,186 @@
+#pragma once
+
+#include <evented/actors/error.hpp>
+#include <evented/actors/seam.hpp>
+#include <evented/uuid.hpp>
+
+#include <cstdint>
+#include <memory>
+
+namespace evented {
+
+/// Answers a command that was accepted: it is durable.
+struct accepted {
+  /// The entity's version after this command.
+  std::uint64_t version = 0;
+  /// The sequence number of the command's last event; 0 where it stored none.
+  std::uint64_t seq_no = 0;
+
+  friend bool operator==(const accepted&, const accepted&) = default;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, accepted& x) {
+  return inspect_object(f, x, "evented::accepted", field("version", x.version),
+                        field("seq_no", x.seq_no));
+}
+
+template <class Inspector>
+auto inspect(Inspector& f, uuid& x) {
+  return inspect_object(f, x, "evented::uuid", field("bytes", x.bytes));
+}
+
+namespace detail {
+
+// -- messages inside of one process -------------------------------------------
+
+struct append_job;
+struct append_batch;
+struct load_job;
+struct load_batch;
+struct delivery_content;
+
+/// A command on its way from the region to its entity.
+struct delivery {
+  std::shared_ptr<delivery_content> content;
+};
+
+/// Asks the appender for an append; comes back as `append_done`.
+struct append_order {
+  std::shared_ptr<append_job> job;
+};
+
+struct append_done {
+  std::shared_ptr<append_job> job;
+};
+
+/// Between the appender and its worker.
+struct append_work {
+  std::shared_ptr<append_batch> batch;
+};
+
+struct append_worked {
+  std::shared_ptr<append_batch> batch;
+};
+
+/// Asks the loader for events; comes back as `load_done`, several times where
+/// there are many.
+struct load_order {
+  std::shared_ptr<load_job> job;
+};
+
+struct load_done {
+  std::shared_ptr<load_job> job;
+};
+
+/// Between the loader and its workers.
+struct load_work {
+  std::shared_ptr<load_batch> batch;
+};
+
+struct load_worked {
+  std::shared_ptr<load_batch> batch;
+};
+
+/// Tells an entity that time is up for some of its commands.
+struct overdue {
+  /// Whether its append may have reached the database.
+  bool maybe_sent = false;
+};
+
+/// Reminds an actor to look after what it waits for.
+struct tick {};
+
+/// Ends a pause after a failed attempt.
+struct retry {};
+
+/// Tells the region that an entity wants to stop.
+struct stopping {
+  std::uint64_t incarnation = 0;
+};
+
+/// Tells an entity to stop when its work is done.
+struct stop {};
+
+/// Tells the region that an entity is gone.
+struct stopped {
+  std::uint64_t incarnation = 0;
+};
+
+} // namespace detail
+
+} // namespace evented
+
+CAF_BEGIN_TYPE_ID_BLOCK(evented, 1000)
+
+CAF_ADD_TYPE_ID(evented, (evented::uuid))
+CAF_ADD_TYPE_ID(evented, (evented::accepted))
+#if EVENTED_CAF >= 1800
+CAF_ADD_TYPE_ID(evented, (evented::errc))
+#endif
+
+CAF_END_TYPE_ID_BLOCK(evented)
+
+CAF_BEGIN_TYPE_ID_BLOCK(evented_local, 1100)
+
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::delivery))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::append_order))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::append_done))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::append_work))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::append_worked))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::load_order))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::load_done))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::load_work))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::load_worked))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::overdue))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::tick))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::retry))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::stopping))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::stop))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::stopped))
+
+CAF_END_TYPE_ID_BLOCK(evented_local)
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::delivery)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::append_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::append_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::append_work)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::append_worked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::load_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::load_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::load_work)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::load_worked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::overdue)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::retry)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::stopping)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::stopped)
+
+namespace evented {
+
+/// The configuration of an actor system that uses this library. Registers the
+/// library's types and errors, and the application's type ID blocks:
+///
+///   evented::config<caf::id_block::bank> cfg;
+///   caf::actor_system sys{cfg};
+template <class... Blocks>
+class config
+#if EVENTED_CAF >= 1800
+  : detail::type_registration<caf::id_block::evented,
+                              caf::id_block::evented_local, Blocks...>,
+    public caf::actor_system_config {
+#else
+  : public caf::actor_system_config {
+#endif
+public:
+  config() {
+#if EVENTED_CAF < 1800
+    this->template add_message_types<caf::id_block::evented>();
+    (this->template add_message_types<Blocks>(), ...);
+    detail::add_error_category(*this);
+#endif
+  }
+};
+
+} // namespace evented

@@ -1,0 +1,173 @@
+#pragma once
+
+// The one place that knows which CAF this is. Serves 0.17.6 (Debian) and 1.x;
+// everything else in this library is written against the functions below.
+
+#include <caf/config.hpp>
+
+// CAF_VERSION itself is wrong in 1.0 and 1.1: an octal number.
+#define EVENTED_CAF                                                            \
+  (CAF_MAJOR_VERSION * 10000 + CAF_MINOR_VERSION * 100 + CAF_PATCH_VERSION)
+
+#include <caf/actor.hpp>
+#include <caf/actor_cast.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/behavior.hpp>
+#include <caf/error.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/message.hpp>
+#include <caf/response_promise.hpp>
+#include <caf/send.hpp>
+#include <caf/type_id.hpp>
+
+#if EVENTED_CAF < 1800
+#  include <caf/meta/type_name.hpp>
+#else
+#  include <caf/init_global_meta_objects.hpp>
+#endif
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace evented {
+
+// -- inspection ----------------------------------------------------------------
+
+/// Names a field for `inspect_object`.
+template <class T>
+struct field_ref {
+  const char* name;
+  T& value;
+};
+
+template <class T>
+field_ref<T> field(const char* name, T& value) {
+  return {name, value};
+}
+
+/// Implements `inspect` for messages, rejections and replies in one line:
+///
+///   template <class Inspector>
+///   auto inspect(Inspector& f, increase& x) {
+///     return evented::inspect_object(f, x, "bank::increase",
+///                                    evented::field("inc", x.inc));
+///   }
+template <class Inspector, class T, class... Ts>
+auto inspect_object(Inspector& f, [[maybe_unused]] T& x,
+                    [[maybe_unused]] const char* type_name,
+                    field_ref<Ts>... fields) {
+#if EVENTED_CAF < 1800
+  return f(caf::meta::type_name(type_name), fields.value...);
+#else
+  return f.object(x).fields(f.field(fields.name, fields.value)...);
+#endif
+}
+
+// -- sending -------------------------------------------------------------------
+
+namespace seam {
+
+/// Sends a message from `self` to `dest`.
+template <class Self, class Dest, class... Ts>
+void send(Self* self, const Dest& dest, Ts&&... xs) {
+#if EVENTED_CAF < 10000
+  self->send(dest, std::forward<Ts>(xs)...);
+#else
+  self->mail(std::forward<Ts>(xs)...).send(dest);
+#endif
+}
+
+/// Sends a message without a sender.
+template <class Dest, class... Ts>
+void anon_send(const Dest& dest, Ts&&... xs) {
+#if EVENTED_CAF < 10000
+  caf::anon_send(dest, std::forward<Ts>(xs)...);
+#else
+  caf::anon_mail(std::forward<Ts>(xs)...).send(dest);
+#endif
+}
+
+/// Sends a message to `self` after `delay`.
+template <class Self, class Rep, class Period, class... Ts>
+void delayed_send(Self* self, std::chrono::duration<Rep, Period> delay,
+                  Ts&&... xs) {
+#if EVENTED_CAF < 10000
+  self->delayed_send(self, delay, std::forward<Ts>(xs)...);
+#else
+  self->mail(std::forward<Ts>(xs)...).delay(delay).send(self);
+#endif
+}
+
+/// Hands the message that is being handled over to `dest`, which answers it.
+template <class Self, class Dest, class... Ts>
+void delegate(Self* self, const Dest& dest, Ts&&... xs) {
+#if EVENTED_CAF < 10000
+  self->delegate(dest, std::forward<Ts>(xs)...);
+#else
+  self->mail(std::forward<Ts>(xs)...).delegate(dest);
+#endif
+}
+
+/// Calls `f(message)`, which returns an error, for every message that no other
+/// handler takes.
+template <class F>
+void on_unknown(caf::event_based_actor* self, F f) {
+#if EVENTED_CAF < 1800
+  self->set_default_handler(
+    [f](caf::scheduled_actor*, caf::message_view& x) -> caf::result<caf::message> {
+      return f(x.content());
+    });
+#else
+  self->set_default_handler(
+    [f](caf::scheduled_actor*, caf::message& x) -> caf::skippable_result {
+      return f(x);
+    });
+#endif
+}
+
+/// Checks whether the element of `msg` at `i` has the type `T`.
+template <class T, class Message>
+bool has_type(const Message& msg, std::size_t i) {
+#if EVENTED_CAF < 1800
+  return msg.template match_element<T>(i);
+#else
+  return msg.types()[i] == caf::type_id_v<T>;
+#endif
+}
+
+} // namespace seam
+
+// -- configuration -------------------------------------------------------------
+
+namespace detail {
+
+/// Renders an error of this library's category on CAF 0.17.
+void add_error_category(caf::actor_system_config& cfg);
+
+template <class... Blocks>
+struct type_registration {
+  type_registration() {
+#if EVENTED_CAF >= 1800
+    // Must happen before any configuration exists.
+    caf::core::init_global_meta_objects();
+    caf::io::middleman::init_global_meta_objects();
+    caf::init_global_meta_objects<Blocks...>();
+#endif
+  }
+};
+
+} // namespace detail
+
+/// Returns the full name of an option, for example `scheduler.max-threads`: in
+/// CAF 0.18 and later, all have the prefix `caf.`.
+inline std::string option_name(const std::string& name) {
+#if EVENTED_CAF < 1800
+  return name;
+#else
+  return "caf." + name;
+#endif
+}
+
+} // namespace evented

@@ -1,0 +1,368 @@
+#include "entity_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace evented::detail {
+
+namespace {
+
+/// One append stays small enough to be one of many in a group commit.
+constexpr std::size_t max_steps = 256;
+constexpr std::size_t max_bytes = 1024 * 1024;
+
+} // namespace
+
+entity_actor::entity_actor(caf::actor_config& cfg,
+                           std::shared_ptr<const region_settings> settings,
+                           entity_id id, std::uint64_t incarnation,
+                           caf::weak_actor_ptr region)
+  : caf::event_based_actor(cfg),
+    settings_(std::move(settings)),
+    id_(std::move(id)),
+    incarnation_(incarnation),
+    region_(std::move(region)),
+    model_(settings_->make_model()) {
+  // nop
+}
+
+caf::behavior entity_actor::make_behavior() {
+  return {
+    [this](delivery& x) { on_delivery(x); },
+    [this](append_done& x) { on_append_done(*x.job); },
+    [this](load_done& x) { on_load_done(*x.job); },
+    [this](overdue x) { on_overdue(x.maybe_sent); },
+    [this](stop) {
+      stopping_ = true;
+      advance();
+    },
+  };
+}
+
+void entity_actor::on_exit() {
+  auto why = failure(errc::shutting_down, "the application is shutting down");
+  for (auto& x : queue_)
+    refuse(x, why);
+  for (std::size_t i = 0; i < in_flight_.size(); ++i)
+    refuse(in_flight_[i], out_of_time(true));
+  queue_.clear();
+  in_flight_.clear();
+  if (load_ != nullptr)
+    load_->cancelled = true;
+  load_.reset();
+  append_.reset();
+}
+
+// -- messages ------------------------------------------------------------------
+
+void entity_actor::on_delivery(delivery& x) {
+  command cmd{std::move(x.content), make_response_promise(), 0, false, {}};
+  if (given_up_ != caf::none) {
+    refuse(cmd, given_up_);
+    return;
+  }
+  if (queue_.size() + in_flight_.size() >= settings_->max_queue) {
+    refuse(cmd, failure(errc::overloaded,
+                        std::to_string(settings_->max_queue)
+                          + " commands wait already; try again later"));
+    return;
+  }
+  queue_.push_back(std::move(cmd));
+  advance();
+}
+
+void entity_actor::on_append_done(append_job& job) {
+  append_.reset();
+  auto& steps = job.request.steps;
+  std::size_t i = 0;
+  while (i < steps.size() && steps[i].status == append_status::stored) {
+    auto& cmd = in_flight_[i];
+    if (!steps[i].events.empty()) {
+      model_->confirm(cmd.decision.typed);
+      version_ += steps[i].events.size();
+    }
+    settle(cmd, steps[i]);
+    ++i;
+  }
+  if (i == steps.size()) {
+    in_flight_.clear();
+    advance();
+    return;
+  }
+  // One was not stored. What was decided after it rested on it.
+  auto& cmd = in_flight_[i];
+  auto& step = steps[i];
+  switch (step.status) {
+    case append_status::conflict:
+      stale_ = true;
+      expect_news_ = true;
+      if (++cmd.conflicts >= settings_->max_conflicts) {
+        refuse(cmd, failure(errc::conflict,
+                            "other processes were faster in each of "
+                              + std::to_string(cmd.conflicts)
+                              + " rounds; try again"));
+        ++i;
+      }
+      break;
+    case append_status::vetoed:
+      refuse(cmd, std::any_cast<caf::error>(std::move(step.veto)));
+      ++i;
+      break;
+    case append_status::pending:
+    case append_status::skipped:
+      // Given up by the appender, for want of time.
+      for (; i < steps.size(); ++i) {
+        stale_ = stale_ || steps[i].maybe_sent;
+        refuse(in_flight_[i], out_of_time(steps[i].maybe_sent));
+      }
+      break;
+    default:
+      refuse(cmd, failure(step.failure, step.message));
+      ++i;
+  }
+  decide_again(i);
+  undo_tentative();
+  advance();
+}
+
+void entity_actor::on_load_done(load_job& job) {
+  load_.reset();
+  if (job.failure) {
+    give_up(failure(job.failure->code(), job.failure->what()));
+    return;
+  }
+  auto& events = job.result.events;
+  if (events.empty() && expect_news_ && version_ > 0) {
+    SPDLOG_WARN("evented: {}: the journal has lost events that were in memory "
+                "(a failover, or a restored backup); rebuilding",
+                where());
+    model_->reset();
+    version_ = 0;
+    load(false);
+    return;
+  }
+  for (auto& event : events) {
+    try {
+      if (event.version != version_ + 1)
+        throw error(errc::corrupt_event, "this version follows version "
+                                           + std::to_string(version_));
+      model_->replay(event);
+    } catch (const std::exception& e) {
+      give_up(evented::make_error(
+        errc::corrupt_event,
+        settings_->type_name + " " + to_string(id_) + ", version "
+          + std::to_string(event.version) + ": the event \"" + event.name
+          + "\" (seq_no " + std::to_string(event.seq_no)
+          + ") cannot be applied: " + e.what()));
+      return;
+    }
+    version_ = event.version;
+  }
+  if (job.result.more) {
+    load(false);
+    return;
+  }
+  stale_ = false;
+  expect_news_ = false;
+  undo_tentative();
+  advance();
+}
+
+void entity_actor::on_overdue(bool maybe_sent) {
+  auto now = clock::now();
+  for (auto& cmd : in_flight_) {
+    // A check stores nothing, whatever becomes of it.
+    if (cmd.content->deadline <= now)
+      refuse(cmd, out_of_time(maybe_sent && !cmd.decision.events.empty()));
+  }
+  while (!queue_.empty() && queue_.front().content->deadline <= now) {
+    refuse(queue_.front(), out_of_time(false));
+    queue_.pop_front();
+  }
+  if (load_ != nullptr && queue_.empty()) {
+    // Nobody waits for this any more; the next command begins anew.
+    load_->cancelled = true;
+    load_.reset();
+    give_up(failure(errc::unavailable, "the database is out of reach"));
+  }
+}
+
+// -- steps ---------------------------------------------------------------------
+
+void entity_actor::advance() {
+  if (append_ != nullptr || load_ != nullptr)
+    return;
+  if (!queue_.empty()) {
+    if (stale_)
+      load(expect_news_);
+    else
+      append();
+  }
+  // Commands may have been answered without an append.
+  if (stopping_ && append_ == nullptr && load_ == nullptr && queue_.empty())
+    quit();
+}
+
+void entity_actor::load(bool expect_news) {
+  expect_news_ = expect_news;
+  load_ = std::make_shared<load_job>();
+  load_->request = {settings_->type_name, id_, version_};
+  if (!queue_.empty())
+    load_->first_deadline = queue_.front().content->deadline;
+  seam::send(this, settings_->journal.loader(), load_order{load_});
+}
+
+void entity_actor::append() {
+  auto job = std::make_shared<append_job>();
+  auto now = clock::now();
+  while (!queue_.empty() && in_flight_.size() < max_steps
+         && job->bytes < max_bytes) {
+    auto cmd = std::move(queue_.front());
+    queue_.pop_front();
+    if (cmd.content->deadline <= now) {
+      refuse(cmd, out_of_time(false));
+      continue;
+    }
+    auto step = decide(cmd);
+    if (step.events.empty() && !settings_->confirm_in_journal
+        && in_flight_.empty()) {
+      settle(cmd, step);
+      continue;
+    }
+    for (auto& event : step.events)
+      job->bytes += event.payload.size() + event.metadata.size();
+    job->first_deadline = std::min(job->first_deadline, cmd.content->deadline);
+    job->last_deadline = std::max(job->last_deadline, cmd.content->deadline);
+    job->request.steps.push_back(std::move(step));
+    in_flight_.push_back(std::move(cmd));
+  }
+  if (in_flight_.empty())
+    return;
+  job->request.type_name = settings_->type_name;
+  job->request.id = id_;
+  job->request.listener = settings_->listener;
+  append_ = std::move(job);
+  seam::send(this, settings_->journal.appender(id_), append_order{append_});
+}
+
+append_step entity_actor::decide(command& x) {
+  append_step step;
+  step.after = tentative_version_;
+  auto refusal = [&](errc code, const std::string& what) {
+    x.decision = decided{};
+    x.decision.refusal = failure(code, what);
+    // The handler or `apply` may have left the state half changed.
+    undo_tentative();
+    for (auto& earlier : in_flight_) {
+      model_->apply(earlier.decision.typed);
+      tentative_version_ += earlier.decision.events.size();
+    }
+  };
+  try {
+    x.decision = x.content->command->decide(*model_, id_, tentative_version_);
+    auto limit = settings_->journal.options().max_event_bytes;
+    for (auto& event : x.decision.events)
+      if (event.payload.size() + event.metadata.size() > limit)
+        throw error(errc::invalid_event,
+                    "the event \"" + std::string{event.name} + "\" has "
+                      + std::to_string(event.payload.size()
+                                       + event.metadata.size())
+                      + " bytes, more than max_event_bytes ("
+                      + std::to_string(limit) + ")");
+  } catch (const error& e) {
+    refusal(e.code() == errc::invalid_event ? e.code() : errc::handler_failed,
+            e.what());
+  } catch (const std::exception& e) {
+    refusal(errc::handler_failed, e.what());
+  } catch (...) {
+    refusal(errc::handler_failed, "something that is no std::exception was "
+                                  "thrown");
+  }
+  tentative_version_ += x.decision.events.size();
+  if (!x.decision.events.empty()) {
+    step.append_id = uuid::v4();
+    step.typed = x.decision.typed;
+    step.events = x.decision.events;
+  }
+  return step;
+}
+
+void entity_actor::undo_tentative() {
+  model_->roll_back();
+  tentative_version_ = version_;
+}
+
+void entity_actor::decide_again(std::size_t first) {
+  for (auto i = in_flight_.size(); i-- > first;)
+    if (!in_flight_[i].answered)
+      queue_.push_front(std::move(in_flight_[i]));
+  in_flight_.clear();
+}
+
+void entity_actor::give_up(caf::error why) {
+  given_up_ = std::move(why);
+  for (auto& x : queue_)
+    refuse(x, given_up_);
+  queue_.clear();
+  ask_to_stop();
+}
+
+void entity_actor::ask_to_stop() {
+  if (auto to = caf::actor_cast<caf::actor>(region_))
+    seam::send(this, to, detail::stopping{incarnation_});
+  else
+    quit();
+}
+
+// -- answers -------------------------------------------------------------------
+
+void entity_actor::answer(command& x, caf::message msg) {
+  if (x.answered)
+    return;
+  x.answered = true;
+  x.promise.deliver(std::move(msg));
+}
+
+void entity_actor::refuse(command& x, caf::error why) {
+  if (x.answered)
+    return;
+  x.answered = true;
+  x.promise.deliver(std::move(why));
+}
+
+void entity_actor::settle(command& x, append_step& step) {
+  if (x.decision.refusal != caf::none) {
+    refuse(x, std::move(x.decision.refusal));
+    return;
+  }
+  if (x.decision.effect) {
+    try {
+      x.decision.effect();
+    } catch (const std::exception& e) {
+      // Too late for the sender: the events are stored.
+      SPDLOG_ERROR("evented: {}: an effect threw: {}", where(), e.what());
+    }
+  }
+  answer(x, x.decision.answer(
+              accepted{step.after + step.events.size(), step.seq_no}));
+}
+
+std::string entity_actor::where() const {
+  return settings_->type_name + " " + to_string(id_) + ", version "
+         + std::to_string(version_);
+}
+
+caf::error entity_actor::failure(errc code, const std::string& what) const {
+  return evented::make_error(code, where() + ": " + what);
+}
+
+caf::error entity_actor::out_of_time(bool maybe_sent) const {
+  return maybe_sent
+           ? failure(errc::outcome_unknown,
+                     "the database did not say in time whether the command was "
+                     "stored; it may be, now or later")
+           : failure(errc::unavailable,
+                     "the database was out of reach in time; nothing was "
+                     "stored, try again");
+}
+
+} // namespace evented::detail

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <evented/actors/jobs.hpp>
+#include <evented/actors/messages.hpp>
+#include <evented/actors/model.hpp>
+#include <evented/actors/region.hpp>
+
+#include <caf/event_based_actor.hpp>
+
+#include <deque>
+#include <memory>
+#include <string>
+
+namespace evented::detail {
+
+/// The actor of one entity.
+///
+/// It waits for at most one thing at a time: a load (to recover, or to catch up
+/// with other processes) or an append. Commands that arrive meanwhile queue up;
+/// they are decided one after the other, on the state with all that is on its
+/// way to the journal, and go into the next append. Answers go out in order,
+/// after the commit that they rest on.
+class entity_actor : public caf::event_based_actor {
+public:
+  entity_actor(caf::actor_config& cfg,
+               std::shared_ptr<const region_settings> settings, entity_id id,
+               std::uint64_t incarnation, caf::weak_actor_ptr region);
+
+  caf::behavior make_behavior() override;
+
+  const char* name() const override { return "evented.entity"; }
+
+  void on_exit() override;
+
+private:
+  /// A command with its sender.
+  struct command {
+    std::shared_ptr<delivery_content> content;
+    caf::response_promise promise;
+    unsigned conflicts = 0;
+    bool answered = false;
+    /// Valid from the decision on.
+    decided decision;
+  };
+
+  // -- messages -----------------------------------------------------------------
+
+  void on_delivery(delivery& x);
+  void on_append_done(append_job& job);
+  void on_load_done(load_job& job);
+  void on_overdue(bool maybe_sent);
+
+  // -- steps --------------------------------------------------------------------
+
+  /// Does the next thing there is to do.
+  void advance();
+  void load(bool expect_news);
+  void append();
+  /// Decides `x` on the tentative state and turns it into a step.
+  append_step decide(command& x);
+  void undo_tentative();
+  /// Puts the commands from `first` on back into the queue, in order.
+  void decide_again(std::size_t first);
+  /// Ends the entity with `why` for all that waits.
+  void give_up(caf::error why);
+  void ask_to_stop();
+
+  // -- answers ------------------------------------------------------------------
+
+  void answer(command& x, caf::message msg);
+  void refuse(command& x, caf::error why);
+  void settle(command& x, append_step& step);
+  [[nodiscard]] std::string where() const;
+  [[nodiscard]] caf::error failure(errc code, const std::string& what) const;
+  [[nodiscard]] caf::error out_of_time(bool maybe_sent) const;
+
+  std::shared_ptr<const region_settings> settings_;
+  entity_id id_;
+  std::uint64_t incarnation_;
+  caf::weak_actor_ptr region_;
+  std::unique_ptr<entity_model> model_;
+  /// The version of the confirmed state.
+  std::uint64_t version_ = 0;
+  /// The version of the tentative state.
+  std::uint64_t tentative_version_ = 0;
+
+  std::deque<command> queue_;
+  /// The commands of the append that is under way, one per step.
+  std::vector<command> in_flight_;
+  std::shared_ptr<append_job> append_;
+  std::shared_ptr<load_job> load_;
+  /// Whether the journal may hold what the confirmed state does not.
+  bool stale_ = true;
+  /// Whether a load that finds nothing means that memory is ahead of the
+  /// journal, as after a failover that lost commits.
+  bool expect_news_ = false;
+  bool stopping_ = false;
+  caf::error given_up_;
+};
+
+} // namespace evented::detail

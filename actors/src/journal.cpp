@@ -1,0 +1,58 @@
+#include <evented/actors/journal.hpp>
+
+#include "workers.hpp"
+
+#include <vector>
+
+namespace evented {
+
+class journal::state {
+public:
+  state(caf::actor_system& sys, std::shared_ptr<evented::store> opened)
+    : store_(std::move(opened)), loader_(detail::spawn_loader(sys, store_)) {
+    for (unsigned i = 0; i < store_->options().writers; ++i)
+      appenders_.push_back(detail::spawn_appender(sys, store_));
+  }
+
+  ~state() {
+    // Each ends once it has answered what it was asked.
+    for (auto& x : appenders_)
+      caf::anon_send_exit(x, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(loader_, caf::exit_reason::user_shutdown);
+  }
+
+  state(const state&) = delete;
+  state& operator=(const state&) = delete;
+
+  std::shared_ptr<evented::store> store_;
+  caf::actor loader_;
+  std::vector<caf::actor> appenders_;
+};
+
+journal::journal(caf::actor_system& sys, const journal_options& options)
+  : journal(sys, open_store(options)) {
+  // nop
+}
+
+journal::journal(caf::actor_system& sys, std::shared_ptr<evented::store> opened)
+  : state_(std::make_shared<const state>(sys, std::move(opened))) {
+  // nop
+}
+
+const std::shared_ptr<store>& journal::store() const noexcept {
+  return state_->store_;
+}
+
+const journal_options& journal::options() const noexcept {
+  return state_->store_->options();
+}
+
+const caf::actor& journal::appender(const entity_id& id) const {
+  return state_->appenders_[slice_of(id) % state_->appenders_.size()];
+}
+
+const caf::actor& journal::loader() const {
+  return state_->loader_;
+}
+
+} // namespace evented

@@ -1,0 +1,170 @@
+#include "workers.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <random>
+
+namespace evented::detail {
+
+std::chrono::milliseconds backoff(unsigned failures) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  auto most = std::min(1000u, 10u << std::min(failures, 7u));
+  return std::chrono::milliseconds{
+    std::uniform_int_distribution<unsigned>{5, most}(random)};
+}
+
+namespace {
+
+/// A connection that is made when it is needed and thrown away when it breaks.
+class lazy_session {
+public:
+  explicit lazy_session(std::shared_ptr<store> where)
+    : where_(std::move(where)) {
+    // nop
+  }
+
+  store_session& get() {
+    if (session_ == nullptr) {
+      session_ = where_->connect();
+      if (failing_)
+        SPDLOG_INFO("evented: the database is back");
+      failing_ = false;
+    }
+    return *session_;
+  }
+
+  void drop(const std::exception& why) {
+    session_.reset();
+    if (!failing_)
+      SPDLOG_WARN("evented: {}; trying again until it works", why.what());
+    failing_ = true;
+  }
+
+private:
+  std::shared_ptr<store> where_;
+  std::unique_ptr<store_session> session_;
+  bool failing_ = false;
+};
+
+class append_worker : public caf::event_based_actor {
+public:
+  append_worker(caf::actor_config& cfg, std::shared_ptr<store> where)
+    : caf::event_based_actor(cfg), session_(std::move(where)) {
+    // nop
+  }
+
+  const char* name() const override { return "evented.append_worker"; }
+
+  caf::behavior make_behavior() override {
+    return {[this](append_work& work) {
+      run(*work.batch);
+      seam::send(this, caf::actor_cast<caf::actor>(current_sender()),
+                 append_worked{std::move(work.batch)});
+    }};
+  }
+
+private:
+  void run(append_batch& batch) {
+    batch.pause = false;
+    batch.lost = false;
+    try {
+      auto& session = session_.get();
+      std::vector<append_request*> requests;
+      requests.reserve(batch.jobs.size());
+      for (auto& job : batch.jobs)
+        requests.push_back(&job->request);
+      batch.sending = true;
+      if (!session.append(requests))
+        batch.pause = is_blocked(batch);
+    } catch (const std::exception& e) {
+      session_.drop(e);
+      batch.pause = true;
+      batch.lost = true;
+    }
+    batch.sending = false;
+  }
+
+  static bool is_blocked(const append_batch& batch) {
+    for (auto& job : batch.jobs)
+      for (auto& step : job->request.steps)
+        if (step.status == append_status::pending && !step.message.empty())
+          return true;
+    return false;
+  }
+
+  lazy_session session_;
+};
+
+class load_worker : public caf::event_based_actor {
+public:
+  load_worker(caf::actor_config& cfg, std::shared_ptr<store> where)
+    : caf::event_based_actor(cfg), session_(std::move(where)) {
+    // nop
+  }
+
+  const char* name() const override { return "evented.load_worker"; }
+
+  caf::behavior make_behavior() override {
+    return {[this](load_work& work) {
+      run(*work.batch);
+      seam::send(this, caf::actor_cast<caf::actor>(current_sender()),
+                 load_worked{std::move(work.batch)});
+    }};
+  }
+
+private:
+  /// How many events one query fetches at most.
+  static constexpr std::size_t max_events = 4096;
+
+  void run(load_batch& batch) {
+    batch.lost = false;
+    std::vector<load_request> requests;
+    requests.reserve(batch.jobs.size());
+    for (auto& job : batch.jobs)
+      requests.push_back(job->request);
+    try {
+      auto found = session_.get().load(requests, max_events);
+      for (std::size_t i = 0; i < batch.jobs.size(); ++i)
+        batch.jobs[i]->result = std::move(found[i]);
+    } catch (const connection_lost& e) {
+      session_.drop(e);
+      batch.lost = true;
+    } catch (const sql_error& e) {
+      // Class 42: a missing table or privilege; no attempt mends that. All else
+      // may pass.
+      if (!e.sqlstate().starts_with("42")) {
+        session_.drop(e);
+        batch.lost = true;
+      } else {
+        fail(batch, error{errc::refused, e.what()});
+      }
+    } catch (const error& e) {
+      fail(batch, e);
+    } catch (const std::exception& e) {
+      session_.drop(e);
+      batch.lost = true;
+    }
+  }
+
+  static void fail(load_batch& batch, const error& why) {
+    for (auto& job : batch.jobs)
+      job->failure = why;
+  }
+
+  lazy_session session_;
+};
+
+} // namespace
+
+caf::actor spawn_append_worker(caf::actor_system& sys,
+                               std::shared_ptr<store> where) {
+  return sys.spawn<append_worker, caf::detached>(std::move(where));
+}
+
+caf::actor spawn_load_worker(caf::actor_system& sys,
+                             std::shared_ptr<store> where) {
+  return sys.spawn<load_worker, caf::detached>(std::move(where));
+}
+
+} // namespace evented::detail

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <evented/actors/jobs.hpp>
+#include <evented/actors/messages.hpp>
+#include <evented/actors/seam.hpp>
+
+#include <evented/sql_error.hpp>
+
+#include <memory>
+
+namespace evented::detail {
+
+/// Starts an actor with a thread and a connection of its own that answers each
+/// `append_work` with `append_worked`.
+caf::actor spawn_append_worker(caf::actor_system& sys,
+                               std::shared_ptr<store> where);
+
+/// The same for `load_work` and `load_worked`.
+caf::actor spawn_load_worker(caf::actor_system& sys,
+                             std::shared_ptr<store> where);
+
+/// Starts the actor that groups the appends of many entities into commits.
+/// Every `append_order` is answered with `append_done` once all of its steps
+/// are decided, or once the last of its deadlines has passed.
+caf::actor spawn_appender(caf::actor_system& sys, std::shared_ptr<store> where);
+
+/// Starts the actor that loads entities, many with one query. Every
+/// `load_order` is answered with `load_done`, unless it is cancelled.
+caf::actor spawn_loader(caf::actor_system& sys, std::shared_ptr<store> where);
+
+/// How often actors look for commands whose time is up.
+inline constexpr std::chrono::milliseconds tick_interval{100};
+
+/// Returns how long to wait before the attempt after `failures` failed ones:
+/// exponential from 10 ms to 1 s, with full jitter (M. Brooker, "Exponential
+/// Backoff And Jitter", 2015), so that many clients do not return at once.
+std::chrono::milliseconds backoff(unsigned failures);
+
+} // namespace evented::detail

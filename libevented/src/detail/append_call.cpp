@@ -1,0 +1,240 @@
+#include "detail/append_call.hpp"
+
+#include "detail/arrays.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace evented::detail {
+
+namespace {
+
+/// Returns the numbers of an array in text form, such as `{1,2,3}`.
+std::vector<std::uint64_t> parse_numbers(std::string_view text) {
+  std::vector<std::uint64_t> result;
+  auto* at = text.data();
+  auto* end = at + text.size();
+  while (at != end) {
+    std::uint64_t x = 0;
+    auto [next, ec] = std::from_chars(at, end, x);
+    if (ec == std::errc{})
+      result.push_back(x);
+    at = next == at ? at + 1 : next;
+  }
+  return result;
+}
+
+} // namespace
+
+append_call::append_call(const journal_options& options,
+                         std::span<append_request* const> requests,
+                         std::size_t limit, std::size_t skip)
+  : ids_(options.ids),
+    payloads_(options.payloads),
+    requests_(requests.begin(), requests.end()) {
+  std::int32_t entity = 0;
+  for (auto* request : requests) {
+    ++entity;
+    auto opens = true;
+    auto left = limit;
+    auto to_skip = skip;
+    append_step* check = nullptr;
+    for (auto& step : request->steps) {
+      if (step.status != append_status::pending)
+        continue;
+      if (to_skip > 0) {
+        --to_skip;
+        continue;
+      }
+      if (left == 0)
+        break;
+      --left;
+      if (step.events.empty()) {
+        check = &step;
+      } else {
+        writes_.push_back({request, &step, entity, opens});
+        opens = false;
+        // A write on the same version answers the checks before it.
+        check = nullptr;
+      }
+    }
+    // All checks after the last write ask for the same version.
+    if (check != nullptr)
+      checks_.push_back({request, check, entity, false});
+  }
+}
+
+std::array<pq::binary, 15> append_call::parameters() const {
+  array_builder types{text_oid};
+  array_builder ids{oid_of(ids_)};
+  array_builder versions{int8_oid};
+  array_builder slices{int2_oid};
+  array_builder names{text_oid};
+  array_builder schema_versions{int4_oid};
+  array_builder append_ids{uuid_oid};
+  array_builder payloads{payloads_ == codec::json ? text_oid : bytea_oid};
+  array_builder metadata{text_oid};
+  array_builder opens{bool_oid};
+  array_builder last{int4_oid};
+  array_builder entities{int4_oid};
+  array_builder check_types{text_oid};
+  array_builder check_ids{oid_of(ids_)};
+  array_builder check_versions{int8_oid};
+  std::int32_t place = 0;
+  for (auto& x : writes_) {
+    auto version = static_cast<std::int64_t>(x.step->after);
+    auto slice = static_cast<std::int16_t>(slice_of(x.request->id));
+    auto first = x.opens;
+    for (auto& event : x.step->events) {
+      types.add(x.request->type_name);
+      ids.add_id(x.request->id);
+      versions.add_int64(++version);
+      slices.add_int16(slice);
+      names.add(event.name);
+      schema_versions.add_int32(event.schema_version);
+      append_ids.add_uuid(x.step->append_id);
+      payloads.add(event.payload);
+      if (event.metadata.empty())
+        metadata.add_null();
+      else
+        metadata.add(event.metadata);
+      opens.add_bool(first);
+      first = false;
+      ++place;
+    }
+    last.add_int32(place);
+    entities.add_int32(x.entity);
+  }
+  for (auto& x : checks_) {
+    check_types.add(x.request->type_name);
+    check_ids.add_id(x.request->id);
+    check_versions.add_int64(static_cast<std::int64_t>(x.step->after));
+  }
+  auto done = [](array_builder& x) {
+    return pq::binary{std::move(x).finish()};
+  };
+  return {done(types),       done(ids),        done(versions),
+          done(slices),      done(names),      done(schema_versions),
+          done(append_ids),  done(payloads),   done(metadata),
+          done(opens),       done(last),       done(entities),
+          done(check_types), done(check_ids),  done(check_versions)};
+}
+
+append_call::outcomes append_call::read(const pqxx::result& result) const {
+  auto row = result[0];
+  auto seq_nos = parse_numbers(pq::text(row[0]));
+  auto slow = !row[1].is_null();
+  auto states = slow ? parse_array(pq::text(row[1])) : std::vector<std::string>{};
+  auto details = slow ? parse_array(pq::text(row[2])) : std::vector<std::string>{};
+  auto current = row[3].is_null() ? std::vector<std::string>{}
+                                  : parse_array(pq::text(row[3]));
+  outcomes out;
+  out.steps.reserve(writes_.size() + checks_.size());
+  auto seq = seq_nos.begin();
+  for (std::size_t i = 0; i < writes_.size(); ++i) {
+    outcome x;
+    x.request = writes_[i].request;
+    x.step = writes_[i].step;
+    auto size = static_cast<std::ptrdiff_t>(x.step->events.size());
+    if (seq_nos.end() - seq < size)
+      throw error(errc::refused, "the append function answered with too few "
+                                 "sequence numbers");
+    x.seq_nos.assign(seq, seq + size);
+    seq += size;
+    if (!slow || states[i] == "stored") {
+      x.status = append_status::stored;
+    } else if (states[i] == "found") {
+      x.status = append_status::stored;
+      x.found = true;
+    } else if (states[i] == "conflict") {
+      x.status = append_status::conflict;
+    } else if (states[i] == "skipped") {
+      x.status = append_status::skipped;
+    } else if (states[i] != "pending") {
+      x.status = append_status::failed;
+      x.failure = errc::invalid_event;
+      x.message = "PostgreSQL refuses an event: " + details[i] + " (SQLSTATE "
+                  + states[i] + ")";
+    }
+    out.steps.push_back(std::move(x));
+  }
+  for (std::size_t i = 0; i < checks_.size(); ++i) {
+    outcome x;
+    x.request = checks_[i].request;
+    x.step = checks_[i].step;
+    x.status = current.at(i) == "t" ? append_status::stored
+                                    : append_status::conflict;
+    out.steps.push_back(std::move(x));
+  }
+  return out;
+}
+
+append_call::outcomes append_call::all_failed(errc code,
+                                              const std::string& why) const {
+  outcomes out;
+  for (auto* list : {&writes_, &checks_}) {
+    for (auto& item : *list) {
+      outcome x;
+      x.request = item.request;
+      x.step = item.step;
+      x.status = append_status::failed;
+      x.failure = code;
+      x.message = why;
+      out.steps.push_back(std::move(x));
+    }
+  }
+  return out;
+}
+
+void append_call::apply(outcomes& from) {
+  for (auto& x : from.steps) {
+    x.step->status = x.status;
+    x.step->seq_no = x.seq_nos.empty() ? 0 : x.seq_nos.back();
+    x.step->failure = x.failure;
+    x.step->message = std::move(x.message);
+    x.step->veto = std::move(x.veto);
+  }
+  for (auto* request : requests_)
+    settle(*request);
+}
+
+void append_call::settle(append_request& request) {
+  using enum append_status;
+  auto& steps = request.steps;
+  // Checks: from the back, so that each sees what became of the step after it.
+  for (auto i = steps.size(); i-- > 0;) {
+    auto& x = steps[i];
+    if (x.status != pending || !x.events.empty() || i + 1 == steps.size())
+      continue;
+    auto& next = steps[i + 1];
+    if (next.after == x.after && (next.status == stored || next.status == conflict))
+      x.status = next.status;
+  }
+  // What rests on a step that was not stored is not tried.
+  auto broken = false;
+  for (auto& x : steps) {
+    if (broken && x.status == pending)
+      x.status = skipped;
+    else if (x.status != pending && x.status != stored)
+      broken = true;
+  }
+}
+
+void append_call::mark_sent() {
+  for (auto& x : writes_)
+    x.step->maybe_sent = true;
+}
+
+void append_call::note(const std::string& why) {
+  for (auto* list : {&writes_, &checks_})
+    for (auto& x : *list)
+      if (x.step->status == append_status::pending)
+        x.step->message = why;
+}
+
+void append_call::fail(errc code, const std::string& why) {
+  auto x = all_failed(code, why);
+  apply(x);
+}
+
+} // namespace evented::detail

@@ -1,0 +1,99 @@
+#pragma once
+
+#include "detail/pq.hpp"
+
+#include <evented/store.hpp>
+
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace evented::detail {
+
+/// One call of the append function: what goes out, and what comes back.
+class append_call {
+public:
+  // -- member types -------------------------------------------------------------
+
+  /// What the database says of one step.
+  struct outcome {
+    append_request* request = nullptr;
+    append_step* step = nullptr;
+    append_status status = append_status::pending;
+    /// Whether an earlier attempt has stored it.
+    bool found = false;
+    /// One per event.
+    std::vector<std::uint64_t> seq_nos;
+    errc failure = errc::none;
+    std::string message;
+    std::any veto;
+  };
+
+  struct outcomes {
+    std::vector<outcome> steps;
+  };
+
+  // -- constructors -------------------------------------------------------------
+
+  /// Collects the pending steps of `requests`, at most `limit` per request,
+  /// after leaving out the first `skip` of them.
+  append_call(const journal_options& options,
+              std::span<append_request* const> requests,
+              std::size_t limit = std::numeric_limits<std::size_t>::max(),
+              std::size_t skip = 0);
+
+  // -- properties ---------------------------------------------------------------
+
+  [[nodiscard]] bool empty() const noexcept {
+    return writes_.empty() && checks_.empty();
+  }
+
+  /// Returns the parameters of the append function, in order.
+  std::array<pq::binary, 15> parameters() const;
+
+  /// Returns what a result of the append function says of the steps, writes
+  /// first. Checks that were not sent, since a later write answers them, are
+  /// settled by `apply`.
+  outcomes read(const pqxx::result& result) const;
+
+  /// Returns outcomes that say that every step failed.
+  outcomes all_failed(errc code, const std::string& why) const;
+
+  // -- modifiers ----------------------------------------------------------------
+
+  /// Writes outcomes into the steps.
+  void apply(outcomes& from);
+
+  void take(const pqxx::result& result) {
+    auto x = read(result);
+    apply(x);
+  }
+
+  /// Notes that the connection broke after the steps had been sent.
+  void mark_sent();
+
+  /// Notes what is in the way of steps that stay pending.
+  void note(const std::string& why);
+
+  /// Fails all steps of this call.
+  void fail(errc code, const std::string& why);
+
+private:
+  struct item {
+    append_request* request;
+    append_step* step;
+    std::int32_t entity;
+    bool opens;
+  };
+
+  void settle(append_request& request);
+
+  id_kind ids_;
+  codec payloads_;
+  std::vector<append_request*> requests_;
+  std::vector<item> writes_;
+  std::vector<item> checks_;
+};
+
+} // namespace evented::detail

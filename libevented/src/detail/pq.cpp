@@ -1,0 +1,176 @@
+#include "detail/pq.hpp"
+
+#include "detail/conninfo.hpp"
+
+#include <charconv>
+#include <exception>
+
+#include <poll.h>
+
+namespace evented::detail::pq {
+
+namespace {
+
+/// libpqxx 6 throws some conditions as classes that have forgotten their
+/// SQLSTATE; the class tells it.
+std::string sqlstate_of(const std::exception& e) {
+  if (auto* x = dynamic_cast<const pqxx::sql_error*>(&e);
+      x != nullptr && !x->sqlstate().empty())
+    return x->sqlstate();
+  if (dynamic_cast<const pqxx::deadlock_detected*>(&e) != nullptr)
+    return "40P01";
+  if (dynamic_cast<const pqxx::statement_completion_unknown*>(&e) != nullptr)
+    return "40003";
+  if (dynamic_cast<const pqxx::serialization_failure*>(&e) != nullptr)
+    return "40001";
+  if (dynamic_cast<const pqxx::transaction_rollback*>(&e) != nullptr)
+    return "40000";
+  if (dynamic_cast<const pqxx::insufficient_privilege*>(&e) != nullptr)
+    return "42501";
+  if (dynamic_cast<const pqxx::too_many_connections*>(&e) != nullptr)
+    return "53300";
+  return "XX000";
+}
+
+/// libpq's texts end with a line break, and name the statement on request.
+std::string clean(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
+    text.pop_back();
+  return text;
+}
+
+bool server_is_going(const std::string& sqlstate) {
+  // 57P01 admin_shutdown, 57P02 crash_shutdown, 57P03 cannot_connect_now,
+  // 57P05 idle_session_timeout; 25P03 idle_in_transaction_session_timeout;
+  // 25006: the primary has become a standby; 08xxx connection exceptions.
+  return sqlstate.starts_with("57P0") || sqlstate.starts_with("08")
+         || sqlstate == "25P03" || sqlstate == "25006";
+}
+
+} // namespace
+
+std::uint64_t number(const pqxx::field& x) {
+  auto in = text(x);
+  std::uint64_t result = 0;
+  auto [end, ec] = std::from_chars(in.data(), in.data() + in.size(), result);
+  if (ec != std::errc{} || end != in.data() + in.size())
+    throw error(errc::refused, "not a number: " + std::string{in});
+  return result;
+}
+
+rows to_rows(const pqxx::result& from) {
+  std::vector<rows::row> data;
+  data.reserve(static_cast<std::size_t>(from.size()));
+  for (const auto& row : from) {
+    rows::row to;
+    for (const auto& field : row) {
+      if (field.is_null())
+        to.emplace_back(std::nullopt);
+      else
+        to.emplace_back(std::string{text(field)});
+    }
+    data.push_back(std::move(to));
+  }
+  return {std::move(data), static_cast<std::uint64_t>(from.affected_rows())};
+}
+
+connection::connection(const settings& how, watchdog& dog) : how_(how) {
+  try {
+    connection_ = std::make_unique<pqxx::connection>(how_.conninfo);
+#if !EVENTED_PQXX7
+    // A silent reconnect would lose session settings and transactions. The
+    // function is deprecated because libpqxx 7 never does that.
+#  pragma GCC diagnostic push
+#  pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    connection_->inhibit_reactivation(true);
+#  pragma GCC diagnostic pop
+#endif
+    leash_ = watchdog::leash{dog, connection_->sock()};
+    tx_ = std::make_unique<pqxx::nontransaction>(*connection_);
+  } catch (const std::exception& e) {
+    throw connection_lost(false, "cannot connect to the database: "
+                                   + clean(redact(e.what(), how_.conninfo)));
+  }
+  if (!how_.pooled) {
+    auto ms = [](auto x) { return std::to_string(x.count()); };
+    exec("select set_config('default_transaction_isolation', 'read committed', "
+         "false), set_config('statement_timeout', '"
+         + ms(how_.statement_timeout)
+         + "', false), set_config('lock_timeout', '" + ms(how_.lock_timeout)
+         + "', false), set_config('idle_in_transaction_session_timeout', '"
+         + ms(how_.statement_timeout)
+         + "', false), set_config('bytea_output', 'hex', false), "
+           // J3: an answer of accepted means durable.
+           "case when current_setting('synchronous_commit') = 'off' then "
+           "set_config('synchronous_commit', 'on', false) end");
+  }
+}
+
+connection::~connection() {
+  // In this order, also where the connection is broken.
+  tx_.reset();
+  connection_.reset();
+}
+
+void connection::prepare(const char* name, const std::string& sql) {
+  if (how_.pooled)
+    statements_.emplace_back(name, sql);
+  else
+    connection_->prepare(name, sql);
+}
+
+void connection::check_alive() {
+  // An idle server says nothing, except that it is going.
+  pollfd x{connection_->sock(), POLLIN, 0};
+  if (::poll(&x, 1, 0) == 0)
+    return;
+  try {
+    exec("select 1");
+  } catch (const error& e) {
+    throw connection_lost(false, e.what());
+  }
+}
+
+pqxx::result connection::exec(const std::string& sql) {
+  return guarded([&] { return tx_->exec(sql); });
+}
+
+pqxx::result connection::exec_params(const std::string& sql,
+                                     const std::vector<parameter>& params) {
+  return guarded([&] {
+#if EVENTED_PQXX7
+    pqxx::params xs;
+    for (auto& x : params)
+      xs.append(x.text);
+    return tx_->exec(sql, xs);
+#else
+    std::vector<const char*> xs;
+    for (auto& x : params)
+      xs.push_back(x.text ? x.text->c_str() : nullptr);
+    return tx_->exec_params(sql, pqxx::prepare::make_dynamic_params(xs));
+#endif
+  });
+}
+
+void connection::rethrow() {
+  try {
+    throw;
+  } catch (const pqxx::broken_connection& e) {
+    throw connection_lost(true, clean(redact(e.what(), how_.conninfo)));
+  } catch (const pqxx::in_doubt_error& e) {
+    throw connection_lost(true, clean(redact(e.what(), how_.conninfo)));
+  } catch (const error&) {
+    throw;
+  } catch (const std::exception& e) {
+    auto what = clean(redact(e.what(), how_.conninfo));
+    // libpqxx may not recognise what a connection cut in mid-answer leaves.
+    if (!connection_->is_open())
+      throw connection_lost(true, what);
+    auto sqlstate = sqlstate_of(e);
+    if (server_is_going(sqlstate))
+      throw connection_lost(true, what);
+    throw sql_error(sqlstate, what);
+  }
+}
+
+} // namespace evented::detail::pq

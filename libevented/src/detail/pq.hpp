@@ -1,0 +1,157 @@
+#pragma once
+
+// The one place that knows libpqxx. Serves 6.4.5 (Debian 12) and 7.10
+// (Debian 13); all that differs between them is in pq.cpp and in this header.
+
+#include "detail/watchdog.hpp"
+
+#include <evented/error.hpp>
+#include <evented/sql_error.hpp>
+#include <evented/transaction.hpp>
+
+#include <pqxx/pqxx>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#if PQXX_VERSION_MAJOR >= 7
+#  include <cstddef>
+#endif
+
+namespace evented::detail::pq {
+
+#if PQXX_VERSION_MAJOR >= 7
+#  define EVENTED_PQXX7 1
+#else
+#  define EVENTED_PQXX7 0
+#endif
+
+/// A parameter that travels in PostgreSQL's binary form.
+struct binary {
+  std::string bytes;
+};
+
+/// Settings of a connection that do not change while it lives.
+struct settings {
+  std::string conninfo;
+  std::chrono::milliseconds statement_timeout;
+  std::chrono::milliseconds lock_timeout;
+  /// Whether a pooler may hand every transaction to another server connection:
+  /// then no named statements and no session settings.
+  bool pooled = false;
+};
+
+/// One connection. Used by one thread at a time. A call that takes half a
+/// second longer than the statement timeout ends with `connection_lost`. After
+/// `connection_lost`, the object is of no more use.
+class connection {
+public:
+  /// @throws connection_lost, without any secret in its text
+  connection(const settings& how, watchdog& dog);
+  ~connection();
+
+  connection(const connection&) = delete;
+  connection& operator=(const connection&) = delete;
+
+  /// Names a statement for `call`.
+  void prepare(const char* name, const std::string& sql);
+
+  /// Throws `connection_lost` with `sent() == false` where the server has
+  /// closed an idle connection, so that what comes next was surely not sent.
+  void check_alive();
+
+  /// Runs one statement without parameters.
+  pqxx::result exec(const std::string& sql);
+
+  /// Runs a prepared statement.
+  template <class... Ts>
+  pqxx::result call(const char* name, const Ts&... xs);
+
+  /// Runs one statement with text parameters.
+  pqxx::result exec_params(const std::string& sql,
+                           const std::vector<parameter>& params);
+
+private:
+  template <class F>
+  pqxx::result guarded(F&& f);
+
+  [[noreturn]] void rethrow();
+
+  settings how_;
+  std::unique_ptr<pqxx::connection> connection_;
+  watchdog::leash leash_;
+  std::unique_ptr<pqxx::nontransaction> tx_;
+  std::vector<std::pair<std::string, std::string>> statements_;
+};
+
+/// Returns the text of a field.
+inline std::string_view text(const pqxx::field& x) {
+  return {x.c_str(), static_cast<std::size_t>(x.size())};
+}
+
+/// Copies a result.
+rows to_rows(const pqxx::result& from);
+
+/// Returns the number in a field.
+std::uint64_t number(const pqxx::field& x);
+
+// -- implementation details ----------------------------------------------------
+
+#if EVENTED_PQXX7
+inline std::basic_string_view<std::byte> param(const binary& x) {
+  return {reinterpret_cast<const std::byte*>(x.bytes.data()), x.bytes.size()};
+}
+inline std::string_view param(std::string_view x) {
+  return x;
+}
+#else
+inline pqxx::binarystring param(const binary& x) {
+  return pqxx::binarystring{x.bytes};
+}
+inline std::string param(std::string_view x) {
+  return std::string{x};
+}
+#endif
+inline std::string param(std::uint64_t x) {
+  return std::to_string(x);
+}
+
+template <class F>
+pqxx::result connection::guarded(F&& f) {
+  // No statement may run longer than its timeout; the rest is for the way.
+  leash_.arm(how_.statement_timeout + std::chrono::milliseconds{500});
+  try {
+    auto result = f();
+    leash_.disarm();
+    return result;
+  } catch (...) {
+    leash_.disarm();
+    rethrow();
+  }
+}
+
+template <class... Ts>
+pqxx::result connection::call(const char* name, const Ts&... xs) {
+  return guarded([&] {
+#if EVENTED_PQXX7
+    if (how_.pooled) {
+      for (auto& [key, sql] : statements_)
+        if (key == name)
+          return tx_->exec(sql, pqxx::params{param(xs)...});
+    }
+    return tx_->exec(pqxx::prepped{name}, pqxx::params{param(xs)...});
+#else
+    if (how_.pooled) {
+      for (auto& [key, sql] : statements_)
+        if (key == name)
+          return tx_->exec_params(sql, param(xs)...);
+    }
+    return tx_->exec_prepared(name, param(xs)...);
+#endif
+  });
+}
+
+} // namespace evented::detail::pq

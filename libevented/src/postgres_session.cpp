@@ -1,0 +1,513 @@
+#include "postgres_store.hpp"
+
+#include "detail/arrays.hpp"
+#include "detail/append_call.hpp"
+#include "detail/listener_transaction.hpp"
+#include "detail/schema.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace evented::detail {
+
+namespace {
+
+/// Checks whether the same statement may succeed a little later: nothing is
+/// wrong with what was asked.
+bool transient(const sql_error& e) {
+  auto& x = e.sqlstate();
+  // Class 40: transaction rollback; 53: insufficient resources; 55P03: lock
+  // timeout; 57014: statement timeout; 58: I/O error.
+  return x.starts_with("40") || x.starts_with("53") || x == "55P03"
+         || x == "57014" || x.starts_with("58");
+}
+
+/// Checks whether trying again at once makes sense (deadlock, serialization).
+bool try_again(const sql_error& e) {
+  return e.sqlstate().starts_with("40");
+}
+
+timestamp microseconds(std::string_view text) {
+  std::int64_t count = 0;
+  std::from_chars(text.data(), text.data() + text.size(), count);
+  return timestamp{std::chrono::microseconds{count}};
+}
+
+class postgres_session : public store_session {
+public:
+  postgres_session(const journal_options& options, const pq::settings& how,
+                   watchdog& dog)
+    : options_(options), db_(how, dog) {
+    auto name = [this](const char* key, const std::string& sql) {
+      db_.prepare(key, fill_in(sql, options_));
+    };
+    name("evented_append",
+         "select * from {schema}.append($1::text[], $2::{id_type}[], "
+         "$3::bigint[], $4::smallint[], $5::text[], $6::integer[], "
+         "$7::uuid[], $8::{payload_wire}[], $9::text[], $10::boolean[], "
+         "$11::integer[], $12::integer[], $13::text[], $14::{id_type}[], "
+         "$15::bigint[])");
+    // The lateral sub-select makes the primary key the only plan.
+    name("evented_load",
+         "select r.place, e.seq_no, e.version, e.event_name, "
+         "e.schema_version, (date_part('epoch', e.created_at) * "
+         "1e6)::bigint, e.event, e.metadata "
+         "from unnest($1::text[], $2::{id_type}[], $3::bigint[]) with "
+         "ordinality as r (type_name, entity_id, after, place) "
+         "cross join lateral (select * from {schema}.event as x "
+         "where x.type_name = r.type_name and x.entity_id = r.entity_id "
+         "and x.version > r.after order by x.version limit $4::bigint) as e "
+         "order by r.place, e.version");
+    name("evented_read",
+         "select entity_id, seq_no, version, event_name, schema_version, "
+         "(date_part('epoch', created_at) * 1e6)::bigint, event, metadata "
+         "from {schema}.event where type_name = $1::text "
+         "and seq_no > $2::bigint and seq_no <= $3::bigint "
+         "order by seq_no limit $4::bigint");
+    name("evented_frontier", "select {schema}.frontier()");
+  }
+
+  bool append(std::span<append_request* const> batch) override {
+    db_.check_alive();
+    std::vector<append_request*> plain;
+    std::vector<append_request*> listened;
+    for (auto* request : batch) {
+      for (auto& step : request->steps)
+        step.message.clear();
+      if (kind(request->id) != options_.ids || !valid(request->id))
+        refuse_id(*request);
+      else if (request->listener == nullptr)
+        plain.push_back(request);
+      else
+        listened.push_back(request);
+    }
+    // The order in which the append function wants its rows. It is the same in
+    // every process, so that two writers cannot wait for each other.
+    auto in_order = [](append_request* a, append_request* b) {
+      return std::tie(a->type_name, a->id) < std::tie(b->type_name, b->id);
+    };
+    std::sort(plain.begin(), plain.end(), in_order);
+    std::sort(listened.begin(), listened.end(), in_order);
+    store_plain(plain);
+    store_listened(listened);
+    return std::none_of(batch.begin(), batch.end(), [](append_request* x) {
+      return std::any_of(x->steps.begin(), x->steps.end(), [](auto& step) {
+        return step.status == append_status::pending;
+      });
+    });
+  }
+
+  std::vector<load_result> load(std::span<const load_request> batch,
+                                std::size_t max_events) override {
+    std::vector<load_result> result(batch.size());
+    if (batch.empty())
+      return result;
+    array_builder types{text_oid};
+    array_builder ids{oid_of(options_.ids)};
+    array_builder after{int8_oid};
+    for (auto& x : batch) {
+      if (kind(x.id) != options_.ids || !valid(x.id))
+        throw error(errc::invalid_id, "an ID of the wrong kind for this journal");
+      types.add(x.type_name);
+      ids.add_id(x.id);
+      after.add_int64(static_cast<std::int64_t>(x.after));
+    }
+    auto limit = std::max<std::size_t>(16, max_events / batch.size());
+    auto found = db_.call("evented_load",
+                          pq::binary{std::move(types).finish()},
+                          pq::binary{std::move(ids).finish()},
+                          pq::binary{std::move(after).finish()},
+                          std::uint64_t{limit});
+    for (const auto& row : found) {
+      auto& to = result[pq::number(row[0]) - 1];
+      to.events.push_back(read_event(row));
+    }
+    for (auto& x : result)
+      x.more = x.events.size() >= limit;
+    return result;
+  }
+
+  std::uint64_t frontier() override {
+    try {
+      return pq::number(db_.call("evented_frontier")[0][0]);
+    } catch (const sql_error& e) {
+      if (e.sqlstate() == "EV003")
+        throw error(errc::incompatible, e.what());
+      throw;
+    }
+  }
+
+  std::vector<journal_entry> read(std::string_view type_name,
+                                  std::uint64_t after, std::uint64_t up_to,
+                                  std::size_t limit) override {
+    auto found = db_.call("evented_read", type_name, after, up_to,
+                          std::uint64_t{limit});
+    std::vector<journal_entry> result;
+    result.reserve(static_cast<std::size_t>(found.size()));
+    for (const auto& row : found)
+      result.push_back(
+        {std::string{type_name}, read_id(pq::text(row[0])), read_event(row)});
+    return result;
+  }
+
+  rows query(std::string_view sql,
+             const std::vector<parameter>& params) override {
+    return pq::to_rows(db_.exec_params(std::string{sql}, params));
+  }
+
+private:
+  // -- rows ---------------------------------------------------------------------
+
+  stored_event read_event(const pqxx::row& row) const {
+    stored_event result;
+    result.seq_no = pq::number(row[1]);
+    result.version = pq::number(row[2]);
+    result.name = pq::text(row[3]);
+    result.schema_version = static_cast<std::int32_t>(pq::number(row[4]));
+    result.created_at = microseconds(pq::text(row[5]));
+    result.payload = options_.payloads == codec::json
+                       ? std::string{pq::text(row[6])}
+                       : parse_bytea(pq::text(row[6]));
+    result.metadata = pq::text(row[7]);
+    return result;
+  }
+
+  entity_id read_id(std::string_view text) const {
+    switch (options_.ids) {
+      case id_kind::uuid:
+        return uuid::parse(text).value();
+      case id_kind::text:
+        return std::string{text};
+      case id_kind::bigint:
+        break;
+    }
+    std::int64_t number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number;
+  }
+
+  void refuse_id(append_request& request) const {
+    for (auto& step : request.steps) {
+      step.status = append_status::failed;
+      step.failure = errc::invalid_id;
+      step.message = "this journal holds IDs of kind "
+                     + std::string{to_string(options_.ids)};
+    }
+  }
+
+  // -- entity types without a listener: one statement, autocommitted -------------
+
+  void store_plain(std::span<append_request* const> requests) {
+    append_call call{options_, requests};
+    if (call.empty())
+      return;
+    try {
+      for (int round = 0;; ++round) {
+        try {
+          call.take(run(call));
+          return;
+        } catch (const sql_error& e) {
+          if (!try_again(e) || round == 2)
+            throw;
+        }
+      }
+    } catch (const connection_lost&) {
+      call.mark_sent();
+      throw;
+    } catch (const sql_error& e) {
+      if (transient(e)) {
+        call.note(e.what());
+      } else if (requests.size() > 1) {
+        // Something that fails before the function runs, for example a text
+        // that is not valid in the server's encoding: find out whose it is.
+        auto half = requests.size() / 2;
+        store_plain(requests.first(half));
+        store_plain(requests.subspan(half));
+      } else {
+        store_one_by_one(*requests.front());
+      }
+    }
+  }
+
+  void store_one_by_one(append_request& request) {
+    append_request* one = &request;
+    append_call call{options_, {&one, 1}, 1};
+    while (!call.empty()) {
+      try {
+        call.take(run(call));
+      } catch (const connection_lost&) {
+        call.mark_sent();
+        throw;
+      } catch (const sql_error& e) {
+        if (transient(e)) {
+          call.note(e.what());
+          return;
+        }
+        call.fail(errc::refused, e.what());
+      }
+      call = append_call{options_, {&one, 1}, 1};
+    }
+  }
+
+  pqxx::result run(append_call& call) {
+    if (options_.pooler != pooler::transaction)
+      return execute(call);
+    // What a session cannot be trusted to keep is set per transaction.
+    begin(options_.statement_timeout);
+    try {
+      auto result = execute(call);
+      db_.exec("commit");
+      return result;
+    } catch (const sql_error&) {
+      db_.exec("rollback");
+      throw;
+    }
+  }
+
+  pqxx::result execute(append_call& call) {
+    auto xs = call.parameters();
+    return std::apply(
+      [this](const auto&... x) { return db_.call("evented_append", x...); },
+      xs);
+  }
+
+  void begin(std::chrono::milliseconds limit) {
+    auto ms = [](auto x) { return std::to_string(x.count()); };
+    std::string sql = "begin isolation level read committed; "
+                      "set local statement_timeout = "
+                      + ms(limit);
+    if (options_.pooler == pooler::transaction)
+      sql += "; set local lock_timeout = " + ms(options_.lock_timeout)
+             + "; set local idle_in_transaction_session_timeout = "
+             + ms(options_.statement_timeout)
+             + "; set local synchronous_commit = on"
+               "; set local bytea_output = hex";
+    db_.exec(sql);
+  }
+
+  // -- entity types with a listener: one transaction ------------------------------
+
+  /// Nothing that the server has seen before COMMIT can become durable, so a
+  /// connection that breaks earlier leaves nothing unknown.
+  template <class F>
+  void before_commit(F&& f) {
+    try {
+      f();
+    } catch (const connection_lost& e) {
+      throw connection_lost(false, e.what());
+    }
+  }
+
+  /// Commits. Where the connection breaks now, the steps of `call` are unknown.
+  void commit(append_call& call) {
+    try {
+      db_.exec("commit");
+    } catch (const connection_lost&) {
+      call.mark_sent();
+      throw;
+    }
+  }
+
+  void store_listened(std::span<append_request* const> requests) {
+    append_call call{options_, requests};
+    if (call.empty())
+      return;
+    try {
+      // Listeners rarely object, so all go without savepoints first; where one
+      // does, everything is rolled back and repeated with one savepoint a
+      // command.
+      if (!store_together(call))
+        store_guarded(requests, 64);
+    } catch (const sql_error& e) {
+      if (!transient(e))
+        SPDLOG_WARN("evented: an append with a listener is refused: {}",
+                    e.what());
+      call.note(e.what());
+    }
+  }
+
+  bool store_together(append_call& call) {
+    auto clean = false;
+    append_call::outcomes result;
+    before_commit([&] {
+      begin(options_.listener_timeout);
+      try {
+        result = call.read(execute(call));
+        clean = true;
+        for (auto& x : result.steps) {
+          if (x.status == append_status::stored && !x.found) {
+            auto verdict = ask_listener(x);
+            if (verdict.status != append_status::stored) {
+              clean = false;
+              break;
+            }
+          }
+        }
+      } catch (const sql_error& e) {
+        db_.exec("rollback");
+        if (transient(e))
+          throw;
+        clean = false;
+        return;
+      }
+      if (!clean)
+        db_.exec("rollback");
+    });
+    if (!clean)
+      return false;
+    try {
+      commit(call);
+    } catch (const sql_error&) {
+      // A deferred constraint, say: somebody's, but whose?
+      return false;
+    }
+    call.apply(result);
+    return true;
+  }
+
+  /// Stores up to `limit` commands in one transaction, a savepoint each. More
+  /// than 64 subtransactions would make every snapshot of the server slow.
+  void store_guarded(std::span<append_request* const> requests,
+                     std::size_t limit) {
+    std::vector<append_call> calls;
+    std::vector<append_call::outcomes> results;
+    before_commit([&] {
+      begin(options_.listener_timeout);
+      // The lock must be taken outside of the savepoints: rolling back to one
+      // would release it.
+      db_.exec(fill_in("select {schema}.hold_frontier()", options_));
+      try {
+        for (auto* request : requests) {
+          append_request* one = request;
+          auto skip = std::size_t{0};
+          while (calls.size() < limit) {
+            append_call call{options_, {&one, 1}, 1, skip};
+            if (call.empty())
+              break;
+            auto result = store_in_savepoint(call);
+            auto failed = result.steps.back().status != append_status::stored;
+            skip += result.steps.size();
+            calls.push_back(std::move(call));
+            results.push_back(std::move(result));
+            if (failed)
+              break;
+          }
+        }
+      } catch (const sql_error&) {
+        db_.exec("rollback");
+        throw;
+      }
+    });
+    try {
+      try {
+        db_.exec("commit");
+      } catch (const connection_lost&) {
+        for (auto& call : calls)
+          call.mark_sent();
+        throw;
+      }
+    } catch (const sql_error& e) {
+      if (transient(e))
+        throw;
+      if (calls.size() > 1) {
+        for (auto* request : requests)
+          store_guarded({&request, 1}, 1);
+        return;
+      }
+      for (auto& call : calls)
+        call.fail(errc::listener_failed,
+                  std::string{"refused at commit: "} + e.what());
+      return;
+    }
+    for (std::size_t i = 0; i < calls.size(); ++i)
+      calls[i].apply(results[i]);
+  }
+
+  append_call::outcomes store_in_savepoint(append_call& call) {
+    db_.exec("savepoint evented");
+    append_call::outcomes result;
+    try {
+      result = call.read(execute(call));
+    } catch (const sql_error& e) {
+      if (transient(e))
+        throw;
+      db_.exec("rollback to savepoint evented");
+      result = call.all_failed(errc::refused, e.what());
+      return result;
+    }
+    auto& step = result.steps.back();
+    if (step.status == append_status::stored && !step.found)
+      step = ask_listener(step);
+    db_.exec(step.status == append_status::stored
+               ? "release savepoint evented"
+               : "rollback to savepoint evented");
+    return result;
+  }
+
+  /// Shows the events of a stored step to the listener and returns the step's
+  /// outcome.
+  append_call::outcome ask_listener(append_call::outcome from) {
+    auto& request = *from.request;
+    auto& step = *from.step;
+    if (step.events.empty())
+      return from;
+    listener_transaction tx{db_, options_.listener_timeout};
+    auto fail = [&](std::string why) {
+      from.status = append_status::failed;
+      from.failure = errc::listener_failed;
+      from.message = std::move(why);
+      // Known for sure, even if the connection does not survive it.
+      if (tx.overdue()) {
+        step.status = from.status;
+        step.failure = from.failure;
+        step.message = from.message;
+      }
+      return from;
+    };
+    for (std::size_t i = 0; i < step.events.size(); ++i) {
+      std::any veto;
+      try {
+        veto = request.listener->on_event({request.id, step.events[i],
+                                           step.after + 1 + i, from.seq_nos[i],
+                                           step.typed.get(), i},
+                                          tx);
+      } catch (const std::exception& e) {
+        tx.check();
+        return fail(std::string{"the event listener threw: "} + e.what());
+      } catch (...) {
+        tx.check();
+        return fail("the event listener threw something that is no "
+                    "std::exception");
+      }
+      if (tx.overdue())
+        return fail("the event listener took longer than "
+                    + std::to_string(options_.listener_timeout.count())
+                    + " ms");
+      tx.check();
+      if (auto swallowed = tx.failure(); !swallowed.empty())
+        return fail("the event listener went on after a failed statement: "
+                    + swallowed);
+      if (veto.has_value()) {
+        from.status = append_status::vetoed;
+        from.veto = std::move(veto);
+        return from;
+      }
+    }
+    return from;
+  }
+
+  journal_options options_;
+  pq::connection db_;
+};
+
+} // namespace
+
+std::unique_ptr<store_session>
+make_postgres_session(const journal_options& options, const pq::settings& how,
+                      watchdog& dog) {
+  return std::make_unique<postgres_session>(options, how, dog);
+}
+
+} // namespace evented::detail
