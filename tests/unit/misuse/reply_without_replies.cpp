@@ -1,0 +1,20 @@
+// Fails: the handler replies with a value that its result does not name.
+
+#include "counter.hpp"
+
+struct counter {
+  static constexpr std::string_view type_name = "counter";
+  using id_type = evented::uuid;
+  using commands = evented::commands<increase>;
+  using events = evented::events<increased>;
+  std::uint64_t value = 0;
+  void apply(const increased& e) { value += e.inc; }
+};
+
+evented::decision<counter> handle(const increase& cmd, const counter&) {
+  return evented::accept(increased{cmd.inc}).reply([](const counter& x) {
+    return x.value;
+  });
+}
+
+static_assert(evented::check_entity<counter>());
