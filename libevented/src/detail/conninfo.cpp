@@ -28,15 +28,21 @@ keywords collect(const option_list& list) {
 keywords parse(const std::string& url) {
   char* message = nullptr;
   option_list list{PQconninfoParse(url.c_str(), &message), &PQconninfoFree};
-  if (!list) {
-    // libpq's message may quote a piece of the URL, and so the password.
-    PQfreemem(message);
+  // libpq's message may quote a piece of the URL, and so the password.
+  PQfreemem(message);
+  auto result = collect(list);
+  // In `postgresql://user:pass/word@host`, libpq takes `pass` for the port, and
+  // would quote it when it connects.
+  auto port = result.find("port");
+  if (!list
+      || (port != result.end()
+          && port->second.find_first_not_of("0123456789,")
+               != std::string::npos))
     throw error(errc::invalid_options,
                 "the database URL is neither a valid postgresql:// URL nor a "
                 "valid connection string (percent-encode special characters; "
                 "its text is withheld, since it may hold a password)");
-  }
-  return collect(list);
+  return result;
 }
 
 std::string first_line(const std::filesystem::path& file) {
@@ -46,6 +52,13 @@ std::string first_line(const std::filesystem::path& file) {
     throw error(errc::invalid_options,
                 "cannot read the password file " + file.string());
   return line;
+}
+
+/// Checks whether `host` is an IPv4 address in 127.0.0.0/8, not a name such as
+/// 127.example.org.
+bool is_loopback(std::string_view host) {
+  return host.starts_with("127.")
+         && host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
 bool is_local(const keywords& x) {
@@ -59,7 +72,7 @@ bool is_local(const keywords& x) {
     auto comma = hosts.find(',');
     auto host = hosts.substr(0, comma);
     if (!host.empty() && host.front() != '/' && host.front() != '@'
-        && host != "localhost" && host != "::1" && !host.starts_with("127."))
+        && host != "localhost" && host != "::1" && !is_loopback(host))
       return false;
     if (comma == std::string_view::npos)
       return true;

@@ -1,0 +1,259 @@
+#include <evented/codec.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+using namespace std::literals;
+
+using evented::errc;
+using evented::from_binary;
+using evented::from_json;
+using evented::to_binary;
+using evented::to_json;
+
+namespace {
+
+struct increased {
+  std::uint64_t inc = 0;
+
+  template <class A>
+  void serialize(A& a) {
+    a(CEREAL_NVP(inc));
+  }
+
+  bool operator==(const increased&) const = default;
+};
+
+struct named {
+  std::string name;
+
+  template <class A>
+  void serialize(A& a) {
+    a(CEREAL_NVP(name));
+  }
+
+  bool operator==(const named&) const = default;
+};
+
+struct measured {
+  double value = 0;
+
+  template <class A>
+  void serialize(A& a) {
+    a(CEREAL_NVP(value));
+  }
+};
+
+struct reset {
+  bool operator==(const reset&) const = default;
+};
+
+struct touched {
+  template <class A>
+  void serialize(A&) {
+    // nop
+  }
+};
+
+struct order {
+  std::string customer;
+  std::vector<increased> lines;
+  std::map<std::string, int> stock;
+  std::optional<named> note;
+  std::variant<int, std::string> extra;
+  bool urgent = false;
+  std::int64_t balance = 0;
+
+  template <class A>
+  void serialize(A& a) {
+    a(CEREAL_NVP(customer), CEREAL_NVP(lines), CEREAL_NVP(stock),
+      CEREAL_NVP(note), CEREAL_NVP(extra), CEREAL_NVP(urgent),
+      CEREAL_NVP(balance));
+  }
+
+  bool operator==(const order&) const = default;
+};
+
+order sample_order() {
+  return {"Ada",         {{1}, {2}}, {{"a", 1}, {"b", -2}}, named{"N"},
+          "I am extra"s, true,       std::numeric_limits<std::int64_t>::min()};
+}
+
+errc code_of(auto&& f) {
+  try {
+    f();
+  } catch (const evented::error& e) {
+    EXPECT_STRNE(e.what(), "");
+    return e.code();
+  }
+  return errc::none;
+}
+
+} // namespace
+
+// -- JSON ---------------------------------------------------------------------
+
+TEST(json_codec, writes_compact_objects_with_the_names_of_the_fields) {
+  EXPECT_EQ(to_json(increased{5}), R"({"inc":5})");
+  EXPECT_EQ(to_json(named{"Ada"}), R"({"name":"Ada"})");
+}
+
+TEST(json_codec, writes_a_type_without_fields_as_an_empty_object) {
+  EXPECT_EQ(to_json(reset{}), "{}");
+  EXPECT_EQ(to_json(touched{}), "{}");
+  EXPECT_NO_THROW(from_json<reset>("{}"));
+  EXPECT_NO_THROW(from_json<touched>("{}"));
+}
+
+TEST(json_codec, writes_what_has_no_fields_under_the_name_value) {
+  EXPECT_EQ(to_json(7), R"({"value":7})");
+  EXPECT_EQ(to_json("x"s), R"({"value":"x"})");
+  EXPECT_EQ(to_json(std::vector<int>{1, 2}), R"({"value":[1,2]})");
+  EXPECT_EQ(from_json<int>(R"({"value":7})"), 7);
+}
+
+TEST(json_codec, reads_what_it_has_written) {
+  EXPECT_EQ(from_json<order>(to_json(sample_order())), sample_order());
+  EXPECT_EQ(from_json<order>(to_json(order{})), order{});
+}
+
+TEST(json_codec, reads_what_jsonb_makes_of_it) {
+  // Other white space, and the keys in jsonb's own order.
+  EXPECT_EQ(from_json<increased>(R"({"inc": 5})"), increased{5});
+  auto x = from_json<order>(
+    R"({"note": {"data": {"name": "n"}, "nullopt": false}, "extra": {"data": )"
+    R"(1, "index": 0}, "lines": [{"inc": 3}], "stock": [], "urgent": true, )"
+    R"("balance": -4, "customer": "Bo"})");
+  EXPECT_EQ(x.customer, "Bo");
+  EXPECT_EQ(x.note, named{"n"});
+  EXPECT_EQ(x.lines, std::vector{increased{3}});
+  EXPECT_EQ(x.balance, -4);
+}
+
+TEST(json_codec, ignores_a_field_that_it_does_not_know) {
+  EXPECT_EQ(from_json<increased>(R"({"new": [1], "inc": 5, "zoo": null})"),
+            increased{5});
+}
+
+TEST(json_codec, throws_where_a_field_is_missing) {
+  EXPECT_THROW(from_json<increased>("{}"), std::exception);
+  EXPECT_THROW(from_json<increased>(R"({"Inc": 5})"), std::exception);
+}
+
+TEST(json_codec, throws_where_a_field_has_another_type) {
+  EXPECT_THROW(from_json<increased>(R"({"inc": "5"})"), std::exception);
+  EXPECT_THROW(from_json<increased>(R"({"inc": -5})"), std::exception);
+  EXPECT_THROW(from_json<increased>(R"({"inc": null})"), std::exception);
+  EXPECT_THROW(from_json<named>(R"({"name": 5})"), std::exception);
+}
+
+TEST(json_codec, throws_where_the_text_is_no_json_object) {
+  for (auto* text : {"", "{", "nonsense", "{\"inc\":}", "5", "[5", "\"inc\""})
+    EXPECT_THROW(from_json<increased>(text), std::exception) << text;
+}
+
+TEST(json_codec, keeps_what_looks_special_inside_of_a_text) {
+  for (auto& text :
+       {"N"s, "NaN"s, "Inf I N"s, "\""s, "\\"s, "\\\\\""s, "\"N\""s, "\\N"s,
+        "a b\nc\td\r\n"s, "  "s, "\\u0000"s, "\\\\u0000"s, "{\"x\": 1}"s, "/"s,
+        "\x01\x1f\x7f"s, "\u20ac \U0001f600"s, ""s}) {
+    auto json = to_json(named{text});
+    EXPECT_EQ(from_json<named>(json).name, text) << json;
+    EXPECT_EQ(json.find('\n'), std::string::npos) << json;
+  }
+  EXPECT_EQ(to_json(named{"a \"N\" \\u0000\n"}),
+            R"({"name":"a \"N\" \\u0000\n"})");
+}
+
+TEST(json_codec, keeps_special_characters_in_the_keys_of_a_map) {
+  std::map<std::string, std::string> x{{"I", "N"}, {"a\\\"b", " \n"}};
+  EXPECT_EQ((from_json<std::map<std::string, std::string>>(to_json(x))), x);
+}
+
+TEST(json_codec, refuses_numbers_that_json_does_not_have) {
+  using limits = std::numeric_limits<double>;
+  for (auto x : {limits::quiet_NaN(), -limits::quiet_NaN(), limits::infinity(),
+                 -limits::infinity()}) {
+    EXPECT_EQ(code_of([&] { to_json(measured{x}); }), errc::invalid_event);
+    EXPECT_EQ(code_of([&] { to_json(std::vector<double>{1, x, 2}); }),
+              errc::invalid_event);
+  }
+}
+
+TEST(json_codec, keeps_every_bit_of_a_double) {
+  using limits = std::numeric_limits<double>;
+  for (auto x : {0.1, -0.0, 1e300, 1.0 / 3, limits::max(), limits::min(),
+                 limits::denorm_min(), limits::lowest(), 1e15 + 0.3}) {
+    auto y = from_json<measured>(to_json(measured{x})).value;
+    EXPECT_EQ(x, y);
+    EXPECT_EQ(std::signbit(x), std::signbit(y));
+  }
+}
+
+TEST(json_codec, keeps_every_bit_of_a_large_integer) {
+  auto max = std::numeric_limits<std::uint64_t>::max();
+  EXPECT_EQ(from_json<increased>(to_json(increased{max})).inc, max);
+}
+
+TEST(json_codec, refuses_a_nul_character) {
+  EXPECT_EQ(code_of([] { to_json(named{"a\0b"s}); }), errc::invalid_event);
+  EXPECT_EQ(code_of([] { to_json(named{"\0"s}); }), errc::invalid_event);
+  EXPECT_EQ(code_of([] { to_json(named{"\\\0"s}); }), errc::invalid_event);
+}
+
+TEST(json_codec, refuses_what_is_not_utf8) {
+  EXPECT_EQ(code_of([] { to_json(named{"\xff"}); }), errc::invalid_event);
+  EXPECT_EQ(code_of([] { to_json(named{"\xed\xa0\x80"}); }),
+            errc::invalid_event);
+  EXPECT_EQ(code_of([] { to_json(named{"\xc3"}); }), errc::invalid_event);
+}
+
+// -- binary -------------------------------------------------------------------
+
+TEST(binary_codec, reads_what_it_has_written) {
+  EXPECT_EQ(from_binary<order>(to_binary(sample_order())), sample_order());
+  EXPECT_EQ(from_binary<increased>(to_binary(increased{5})), increased{5});
+  EXPECT_EQ(from_binary<int>(to_binary(-7)), -7);
+}
+
+TEST(binary_codec, keeps_all_bytes) {
+  std::string all;
+  for (int c = 0; c < 256; ++c)
+    all += static_cast<char>(c);
+  EXPECT_EQ(from_binary<named>(to_binary(named{all})).name, all);
+  auto nan = from_binary<measured>(to_binary(measured{std::nan("")}));
+  EXPECT_TRUE(std::isnan(nan.value));
+}
+
+TEST(binary_codec, is_little_endian_on_every_machine) {
+  EXPECT_EQ(to_binary(increased{0x0102}), "\x01\x02\x01\0\0\0\0\0\0"s);
+}
+
+TEST(binary_codec, writes_only_its_mark_for_a_type_without_fields) {
+  EXPECT_EQ(to_binary(reset{}), "\x01"s);
+  EXPECT_NO_THROW(from_binary<reset>("\x01"s));
+}
+
+TEST(binary_codec, throws_where_the_bytes_end_too_early) {
+  auto bytes = to_binary(sample_order());
+  for (std::size_t size = 1; size < bytes.size(); ++size)
+    EXPECT_THROW(from_binary<order>(bytes.substr(0, size)), std::exception);
+}
+
+TEST(codec, is_chosen_at_run_time) {
+  using evented::codec;
+  for (auto how : {codec::json, codec::binary}) {
+    auto payload = evented::encode(how, increased{5});
+    EXPECT_EQ(evented::decode<increased>(how, payload), increased{5});
+  }
+  EXPECT_EQ(to_string(codec::json), "json");
+  EXPECT_EQ(to_string(codec::binary), "binary");
+}

@@ -1,0 +1,212 @@
+#include <evented/decision.hpp>
+#include <evented/entity.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace shop {
+
+struct increase {
+  std::uint64_t inc;
+};
+
+struct fill {
+  std::size_t times;
+};
+
+struct increased {
+  std::uint64_t inc;
+};
+
+struct renamed {
+  static constexpr std::string_view event_name = "got-a-name";
+  static constexpr std::int32_t schema_version = 3;
+  std::string name;
+};
+
+struct overflow {
+  std::uint64_t value;
+};
+
+struct closed {};
+
+struct request_info {
+  std::string user;
+};
+
+struct counter {
+  static constexpr std::string_view type_name = "counter";
+  using id_type = evented::uuid;
+  using commands = evented::commands<increase, fill>;
+  using events = evented::events<increased, renamed>;
+  using metadata = request_info;
+  std::uint64_t value = 0;
+  void apply(const increased& e) { value += e.inc; }
+  void apply(const renamed&) {}
+};
+
+using counter_decision
+  = evented::decision<counter, evented::replies<std::uint64_t>, overflow,
+                      closed>;
+
+counter_decision handle(const increase& cmd, const counter& state,
+                        const evented::context<counter>& ctx) {
+  if (ctx.version == 99)
+    return evented::reject(closed{});
+  if (cmd.inc > 100 - state.value)
+    return evented::reject(overflow{state.value});
+  return evented::accept(increased{cmd.inc})
+    .with_metadata(request_info{"ada"})
+    .reply([](const counter& x) { return x.value; });
+}
+
+evented::decision<counter> handle(const fill& cmd, const counter&) {
+  std::vector<counter::events::variant> result(cmd.times, increased{1});
+  return evented::accept(std::move(result));
+}
+
+static_assert(evented::check_entity<counter>());
+static_assert(evented::entity<counter>);
+static_assert(!evented::entity<overflow>);
+
+} // namespace shop
+
+using namespace shop;
+
+using plain = evented::decision<counter, overflow>;
+
+TEST(decision, accepts_one_event) {
+  plain x = evented::accept(increased{5});
+  ASSERT_TRUE(x.accepted());
+  auto& part = x.acceptance_part();
+  ASSERT_EQ(part.events.size(), 1u);
+  EXPECT_EQ(std::get<increased>(part.events[0]).inc, 5u);
+  EXPECT_FALSE(part.metadata);
+  EXPECT_FALSE(part.effect);
+  EXPECT_EQ(x.rejection<overflow>(), nullptr);
+}
+
+TEST(decision, accepts_several_events_in_order) {
+  plain x = evented::accept(increased{1}, renamed{"b"}, increased{2});
+  auto& events = x.acceptance_part().events;
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(std::get<increased>(events[0]).inc, 1u);
+  EXPECT_EQ(std::get<renamed>(events[1]).name, "b");
+  EXPECT_EQ(std::get<increased>(events[2]).inc, 2u);
+}
+
+TEST(decision, accepts_without_events) {
+  plain x = evented::accept();
+  EXPECT_TRUE(x.accepted());
+  EXPECT_TRUE(x.acceptance_part().events.empty());
+}
+
+TEST(decision, accepts_a_vector_of_events) {
+  std::vector<counter::events::variant> events{increased{1}, renamed{"b"}};
+  plain copied = evented::accept(events);
+  plain moved = evented::accept(std::move(events));
+  EXPECT_EQ(copied.acceptance_part().events.size(), 2u);
+  EXPECT_EQ(moved.acceptance_part().events.size(), 2u);
+  plain none = evented::accept(std::vector<counter::events::variant>{});
+  EXPECT_TRUE(none.acceptance_part().events.empty());
+}
+
+TEST(decision, accepts_events_that_the_handler_keeps) {
+  increased e{5};
+  plain x = evented::accept(e, e);
+  EXPECT_EQ(x.acceptance_part().events.size(), 2u);
+}
+
+TEST(decision, carries_metadata) {
+  plain x = evented::accept(increased{1}).with_metadata(request_info{"ada"});
+  ASSERT_TRUE(x.acceptance_part().metadata);
+  EXPECT_EQ(x.acceptance_part().metadata->user, "ada");
+}
+
+TEST(decision, replies_from_the_new_state) {
+  evented::decision<counter, evented::replies<std::string>> x
+    = evented::accept(increased{1}).reply([](const counter& state) {
+        return std::to_string(state.value);
+      });
+  counter state;
+  state.value = 7;
+  EXPECT_EQ(x.acceptance_part().reply(state), "7");
+}
+
+TEST(decision, carries_an_effect) {
+  std::uint64_t seen = 0;
+  plain x = evented::accept(increased{1}).then([&seen](const counter& state) {
+    seen = state.value;
+  });
+  EXPECT_EQ(seen, 0u);
+  counter state;
+  state.value = 7;
+  x.acceptance_part().effect(state);
+  EXPECT_EQ(seen, 7u);
+}
+
+TEST(decision, carries_all_parts_in_any_order) {
+  auto check = [](counter_decision x) {
+    auto& part = x.acceptance_part();
+    EXPECT_EQ(part.events.size(), 1u);
+    EXPECT_TRUE(part.metadata);
+    EXPECT_TRUE(part.reply);
+    EXPECT_TRUE(part.effect);
+  };
+  auto reply = [](const counter& x) { return x.value; };
+  auto effect = [](const counter&) {};
+  check(evented::accept(increased{1})
+          .with_metadata(request_info{})
+          .reply(reply)
+          .then(effect));
+  check(evented::accept(increased{1})
+          .then(effect)
+          .reply(reply)
+          .with_metadata(request_info{}));
+}
+
+TEST(decision, rejects_with_a_listed_type) {
+  plain x = evented::reject(overflow{7});
+  EXPECT_FALSE(x.accepted());
+  ASSERT_NE(x.rejection<overflow>(), nullptr);
+  EXPECT_EQ(x.rejection<overflow>()->value, 7u);
+}
+
+TEST(decision, visits_the_rejection_that_it_holds) {
+  counter_decision x = evented::reject(closed{});
+  auto seen = std::string{};
+  x.visit_rejection([&seen](auto& r) {
+    seen += std::is_same_v<std::decay_t<decltype(r)>, closed> ? "closed"
+                                                              : "overflow";
+  });
+  EXPECT_EQ(seen, "closed");
+}
+
+TEST(handler, gets_the_context_where_it_asks_for_it) {
+  evented::uuid id;
+  counter state;
+  auto accepted = evented::detail::call_handle(
+    increase{1}, state, evented::context<counter>{id, 1});
+  EXPECT_TRUE(accepted.accepted());
+  auto rejected = evented::detail::call_handle(
+    increase{1}, state, evented::context<counter>{id, 99});
+  EXPECT_NE(rejected.rejection<closed>(), nullptr);
+}
+
+TEST(handler, may_do_without_the_context) {
+  evented::uuid id;
+  auto x = evented::detail::call_handle(fill{3}, counter{},
+                                        evented::context<counter>{id, 0});
+  EXPECT_EQ(x.acceptance_part().events.size(), 3u);
+}
+
+TEST(event_name, is_the_name_of_the_struct_unless_it_has_its_own) {
+  static_assert(evented::event_name<increased>() == "increased");
+  static_assert(evented::event_name<renamed>() == "got-a-name");
+  static_assert(evented::schema_version<increased>() == 1);
+  static_assert(evented::schema_version<renamed>() == 3);
+}
