@@ -1,0 +1,42 @@
+#pragma once
+
+#include "row.hpp"
+
+#include <evented/options.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace bench {
+
+/// Says what load to put on the entities.
+struct load_options {
+  std::size_t entities = 10'000;
+  std::size_t in_flight = 4096;
+  evented::journal_options journal;
+};
+
+/// What came of a load.
+struct load_result {
+  /// Over the measured time.
+  double commands_per_second = 0;
+  /// All accepted commands, those of the warm-up included.
+  std::int64_t accepted = 0;
+  /// CPU time of this process per command in the measured time.
+  double cpu_us_per_command = 0;
+  /// How many cores this process kept busy.
+  double cores = 0;
+};
+
+/// Starts an actor system with an entity region, sends a command to each of the
+/// entities (fresh ones) and then to random ones, and keeps `in_flight` of them
+/// under way. Measures for `env.duration` once all entities are there, then
+/// waits for all answers and shuts the system down.
+///
+/// Each answer is checked: accepted, with the version that follows the one
+/// before.
+/// @throws std::runtime_error where one is anything else
+load_result run_load(const environment& env, const load_options& options);
+
+} // namespace bench

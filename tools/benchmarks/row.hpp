@@ -1,0 +1,62 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+/// What all rows share. Rows connect on their own.
+struct environment {
+  /// Where the database is.
+  std::string url;
+  /// How long one side of a row is measured in each round.
+  std::chrono::milliseconds duration{5000};
+  /// How long each client count is tried to find the best one.
+  std::chrono::milliseconds calibration{3000};
+  /// How many actors send commands.
+  unsigned drivers = 1;
+  /// The policy and the threads of CAF's scheduler; 0: what CAF does itself.
+  std::string policy = "sharing";
+  unsigned threads = 0;
+};
+
+/// One line of the table: something of ours and what it is compared with. The
+/// two are measured in turns, round by round, on one server.
+///
+/// All members may throw `std::exception`, which fails the whole run.
+class row {
+public:
+  virtual ~row() = default;
+
+  virtual std::string name() const = 0;
+
+  virtual std::string unit() const = 0;
+
+  /// Makes what the rounds need. Runs once, before the first round.
+  virtual void prepare(const environment& env) = 0;
+
+  /// Measures our side once.
+  virtual double ours(const environment& env) = 0;
+
+  /// Measures the baseline once.
+  virtual double baseline(const environment& env) = 0;
+};
+
+/// Returns `append.throughput`: commands per second against the ancestor's
+/// sequence per command.
+std::unique_ptr<row> make_append_throughput();
+
+/// Returns `append.batch`: commands per commit, counted by the server.
+std::unique_ptr<row> make_append_batch();
+
+/// Returns all rows, in the order of the table. A new one is added here.
+inline std::vector<std::unique_ptr<row>> all_rows() {
+  std::vector<std::unique_ptr<row>> result;
+  result.push_back(make_append_throughput());
+  result.push_back(make_append_batch());
+  return result;
+}
+
+} // namespace bench

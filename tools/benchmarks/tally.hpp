@@ -1,0 +1,71 @@
+#pragma once
+
+// The entity of the benchmarks: a counter without an upper bound, so that
+// every command is accepted and stores one event.
+
+#include <evented/actors.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+namespace bench {
+
+struct add {
+  std::uint64_t inc = 0;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, add& x) {
+  return evented::inspect_object(f, x, "bench::add",
+                                 evented::field("inc", x.inc));
+}
+
+struct added {
+  std::uint64_t inc = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(CEREAL_NVP(inc));
+  }
+};
+
+struct request_info {
+  std::int64_t unix_ms = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(CEREAL_NVP(unix_ms));
+  }
+
+  static request_info now() {
+    using namespace std::chrono;
+    return {duration_cast<milliseconds>(system_clock::now().time_since_epoch())
+                .count()};
+  }
+};
+
+struct tally {
+  static constexpr std::string_view type_name = "tally";
+
+  using id_type = evented::uuid;
+  using commands = evented::commands<add>;
+  using events = evented::events<added>;
+  using metadata = request_info;
+
+  std::uint64_t value = 0;
+
+  void apply(const added& e) { value += e.inc; }
+};
+
+inline evented::decision<tally> handle(const add& cmd, const tally&) {
+  return evented::accept(added{cmd.inc}).with_metadata(request_info::now());
+}
+
+} // namespace bench
+
+CAF_BEGIN_TYPE_ID_BLOCK(bench, 200)
+
+CAF_ADD_TYPE_ID(bench, (bench::add))
+
+CAF_END_TYPE_ID_BLOCK(bench)
