@@ -1,0 +1,63 @@
+#pragma once
+
+#include "support/server.hpp"
+
+#include <evented/store.hpp>
+
+#include <libpq-fe.h>
+
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace evented::test {
+
+/// A connection without the library in between.
+class raw_connection {
+public:
+  explicit raw_connection(const std::string& url)
+    : connection_(PQconnectdb(url.c_str()), &PQfinish) {
+    if (PQstatus(connection_.get()) != CONNECTION_OK)
+      throw std::runtime_error(PQerrorMessage(connection_.get()));
+  }
+
+  raw_connection() : raw_connection(server().url()) {
+    // nop
+  }
+
+  /// Runs `sql` and returns its SQLSTATE, `00000` where it succeeded.
+  std::string try_exec(const std::string& sql) {
+    result_.reset(PQexec(connection_.get(), sql.c_str()));
+    auto* state = PQresultErrorField(result_.get(), PG_DIAG_SQLSTATE);
+    return state == nullptr ? "00000" : state;
+  }
+
+  /// Runs `sql` and returns the first field of the first row, empty where there
+  /// is none.
+  std::string exec(const std::string& sql) {
+    if (try_exec(sql) != "00000")
+      throw std::runtime_error(PQresultErrorMessage(result_.get()));
+    return PQntuples(result_.get()) == 0 ? ""
+                                         : PQgetvalue(result_.get(), 0, 0);
+  }
+
+private:
+  std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;
+  std::unique_ptr<PGresult, decltype(&PQclear)> result_{nullptr, &PQclear};
+};
+
+/// Appends until no step is pending. Gives up after a minute.
+inline void append_all(store_session& session,
+                       const std::vector<append_request*>& batch) {
+  auto end = std::chrono::steady_clock::now() + std::chrono::minutes{1};
+  while (!session.append(batch)) {
+    if (std::chrono::steady_clock::now() > end)
+      throw std::runtime_error("steps stay pending");
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+}
+
+} // namespace evented::test
