@@ -987,7 +987,9 @@ TEST_P(store_contract, whoever_follows_the_frontier_sees_each_event_once) {
         ++seen;
       }
     }
-    EXPECT_GE(frontier, last);
+    // A frontier may be below an earlier one: a writer looks at the sequence,
+    // others draw and commit, and only then it takes its lock. What it draws is
+    // above both.
     last = std::max(last, frontier);
   }
   for (auto& thread : threads)
