@@ -85,8 +85,7 @@ load_result checked_load(const environment& env, load_options options) {
   return result;
 }
 
-// -- append.throughput
-// ---------------------------------------------------------
+// -- append.throughput --------------------------------------------------------
 
 class append_throughput : public row {
 public:
@@ -145,8 +144,7 @@ private:
   unsigned clients_ = 1;
 };
 
-// -- append.batch
-// --------------------------------------------------------------
+// -- append.batch -------------------------------------------------------------
 
 class append_batch : public row {
 public:

@@ -17,8 +17,7 @@ std::runtime_error failure(PGconn* x, const std::string& what) {
 
 } // namespace
 
-// -- connection
-// ----------------------------------------------------------------
+// -- connection ---------------------------------------------------------------
 
 connection::connection(const std::string& url)
     : handle_(PQconnectdb(url.c_str())) {
@@ -58,8 +57,7 @@ void checkpoint(const std::string& url) {
   }
 }
 
-// -- commit_counter
-// ------------------------------------------------------------
+// -- commit_counter -----------------------------------------------------------
 
 // One transaction all the time: the statistics are read anew within it, and its
 // own commit comes after the last look.
