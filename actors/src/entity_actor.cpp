@@ -16,25 +16,25 @@ entity_actor::entity_actor(caf::actor_config& cfg,
                            std::shared_ptr<const region_settings> settings,
                            entity_id id, std::uint64_t incarnation,
                            caf::weak_actor_ptr region)
-  : caf::event_based_actor(cfg),
-    settings_(std::move(settings)),
-    id_(std::move(id)),
-    incarnation_(incarnation),
-    region_(std::move(region)),
-    model_(settings_->make_model()) {
+    : caf::event_based_actor(cfg),
+      settings_(std::move(settings)),
+      id_(std::move(id)),
+      incarnation_(incarnation),
+      region_(std::move(region)),
+      model_(settings_->make_model()) {
   // nop
 }
 
 caf::behavior entity_actor::make_behavior() {
   return {
-    [this](delivery& x) { on_delivery(x); },
-    [this](append_done& x) { on_append_done(*x.job); },
-    [this](load_done& x) { on_load_done(*x.job); },
-    [this](overdue x) { on_overdue(x.maybe_sent); },
-    [this](stop) {
-      stopping_ = true;
-      advance();
-    },
+      [this](delivery& x) { on_delivery(x); },
+      [this](append_done& x) { on_append_done(*x.job); },
+      [this](load_done& x) { on_load_done(*x.job); },
+      [this](overdue x) { on_overdue(x.maybe_sent); },
+      [this](stop) {
+        stopping_ = true;
+        advance();
+      },
   };
 }
 
@@ -52,7 +52,8 @@ void entity_actor::on_exit() {
   append_.reset();
 }
 
-// -- messages ------------------------------------------------------------------
+// -- messages
+// ------------------------------------------------------------------
 
 void entity_actor::on_delivery(delivery& x) {
   command cmd{std::move(x.content), make_response_promise(), 0, false, {}};
@@ -63,7 +64,7 @@ void entity_actor::on_delivery(delivery& x) {
   if (queue_.size() + in_flight_.size() >= settings_->max_queue) {
     refuse(cmd, failure(errc::overloaded,
                         std::to_string(settings_->max_queue)
-                          + " commands wait already; try again later"));
+                            + " commands wait already; try again later"));
     return;
   }
   queue_.push_back(std::move(cmd));
@@ -92,32 +93,32 @@ void entity_actor::on_append_done(append_job& job) {
   auto& cmd = in_flight_[i];
   auto& step = steps[i];
   switch (step.status) {
-    case append_status::conflict:
-      stale_ = true;
-      expect_news_ = true;
-      if (++cmd.conflicts >= settings_->max_conflicts) {
-        refuse(cmd, failure(errc::conflict,
-                            "other processes were faster in each of "
-                              + std::to_string(cmd.conflicts)
-                              + " rounds; try again"));
-        ++i;
-      }
-      break;
-    case append_status::vetoed:
-      refuse(cmd, std::any_cast<caf::error>(std::move(step.veto)));
+  case append_status::conflict:
+    stale_ = true;
+    expect_news_ = true;
+    if (++cmd.conflicts >= settings_->max_conflicts) {
+      refuse(cmd,
+             failure(errc::conflict, "other processes were faster in each of "
+                                         + std::to_string(cmd.conflicts)
+                                         + " rounds; try again"));
       ++i;
-      break;
-    case append_status::pending:
-    case append_status::skipped:
-      // Given up by the appender, for want of time.
-      for (; i < steps.size(); ++i) {
-        stale_ = stale_ || steps[i].maybe_sent;
-        refuse(in_flight_[i], out_of_time(steps[i].maybe_sent));
-      }
-      break;
-    default:
-      refuse(cmd, failure(step.failure, step.message));
-      ++i;
+    }
+    break;
+  case append_status::vetoed:
+    refuse(cmd, std::any_cast<caf::error>(std::move(step.veto)));
+    ++i;
+    break;
+  case append_status::pending:
+  case append_status::skipped:
+    // Given up by the appender, for want of time.
+    for (; i < steps.size(); ++i) {
+      stale_ = stale_ || steps[i].maybe_sent;
+      refuse(in_flight_[i], out_of_time(steps[i].maybe_sent));
+    }
+    break;
+  default:
+    refuse(cmd, failure(step.failure, step.message));
+    ++i;
   }
   decide_again(i);
   undo_tentative();
@@ -143,16 +144,16 @@ void entity_actor::on_load_done(load_job& job) {
   for (auto& event : events) {
     try {
       if (event.version != version_ + 1)
-        throw error(errc::corrupt_event, "this version follows version "
-                                           + std::to_string(version_));
+        throw error(errc::corrupt_event,
+                    "this version follows version " + std::to_string(version_));
       model_->replay(event);
     } catch (const std::exception& e) {
       give_up(evented::make_error(
-        errc::corrupt_event,
-        settings_->type_name + " " + to_string(id_) + ", version "
-          + std::to_string(event.version) + ": the event \"" + event.name
-          + "\" (seq_no " + std::to_string(event.seq_no)
-          + ") cannot be applied: " + e.what()));
+          errc::corrupt_event,
+          settings_->type_name + " " + to_string(id_) + ", version "
+              + std::to_string(event.version) + ": the event \"" + event.name
+              + "\" (seq_no " + std::to_string(event.seq_no)
+              + ") cannot be applied: " + e.what()));
       return;
     }
     version_ = event.version;
@@ -186,7 +187,8 @@ void entity_actor::on_overdue(bool maybe_sent) {
   }
 }
 
-// -- steps ---------------------------------------------------------------------
+// -- steps
+// ---------------------------------------------------------------------
 
 void entity_actor::advance() {
   if (append_ != nullptr || load_ != nullptr)
@@ -262,12 +264,12 @@ append_step entity_actor::decide(command& x) {
     auto limit = settings_->journal.options().max_event_bytes;
     for (auto& event : x.decision.events)
       if (event.payload.size() + event.metadata.size() > limit)
-        throw error(errc::invalid_event,
-                    "the event \"" + std::string{event.name} + "\" has "
-                      + std::to_string(event.payload.size()
-                                       + event.metadata.size())
-                      + " bytes, more than max_event_bytes ("
-                      + std::to_string(limit) + ")");
+        throw error(
+            errc::invalid_event,
+            "the event \"" + std::string{event.name} + "\" has "
+                + std::to_string(event.payload.size() + event.metadata.size())
+                + " bytes, more than max_event_bytes (" + std::to_string(limit)
+                + ")");
   } catch (const error& e) {
     refusal(e.code() == errc::invalid_event ? e.code() : errc::handler_failed,
             e.what());
@@ -313,7 +315,8 @@ void entity_actor::ask_to_stop() {
     quit();
 }
 
-// -- answers -------------------------------------------------------------------
+// -- answers
+// -------------------------------------------------------------------
 
 void entity_actor::answer(command& x, caf::message msg) {
   if (x.answered)
@@ -343,7 +346,7 @@ void entity_actor::settle(command& x, append_step& step) {
     }
   }
   answer(x, x.decision.answer(
-              accepted{step.after + step.events.size(), step.seq_no}));
+                accepted{step.after + step.events.size(), step.seq_no}));
 }
 
 std::string entity_actor::where() const {
@@ -357,12 +360,13 @@ caf::error entity_actor::failure(errc code, const std::string& what) const {
 
 caf::error entity_actor::out_of_time(bool maybe_sent) const {
   return maybe_sent
-           ? failure(errc::outcome_unknown,
-                     "the database did not say in time whether the command was "
-                     "stored; it may be, now or later")
-           : failure(errc::unavailable,
-                     "the database was out of reach in time; nothing was "
-                     "stored, try again");
+             ? failure(
+                 errc::outcome_unknown,
+                 "the database did not say in time whether the command was "
+                 "stored; it may be, now or later")
+             : failure(errc::unavailable,
+                       "the database was out of reach in time; nothing was "
+                       "stored, try again");
 }
 
 } // namespace evented::detail

@@ -43,14 +43,16 @@ private:
     decided decision;
   };
 
-  // -- messages -----------------------------------------------------------------
+  // -- messages
+  // -----------------------------------------------------------------
 
   void on_delivery(delivery& x);
   void on_append_done(append_job& job);
   void on_load_done(load_job& job);
   void on_overdue(bool maybe_sent);
 
-  // -- steps --------------------------------------------------------------------
+  // -- steps
+  // --------------------------------------------------------------------
 
   /// Does the next thing there is to do.
   void advance();
@@ -65,7 +67,8 @@ private:
   void give_up(caf::error why);
   void ask_to_stop();
 
-  // -- answers ------------------------------------------------------------------
+  // -- answers
+  // ------------------------------------------------------------------
 
   void answer(command& x, caf::message msg);
   void refuse(command& x, caf::error why);

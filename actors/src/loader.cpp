@@ -12,7 +12,7 @@ public:
   using job_ptr = std::shared_ptr<load_job>;
 
   loader(caf::actor_config& cfg, std::shared_ptr<store> where)
-    : caf::event_based_actor(cfg) {
+      : caf::event_based_actor(cfg) {
     for (unsigned i = 0; i < where->options().readers; ++i)
       idle_.push_back(spawn_load_worker(system(), where));
     workers_ = idle_;
@@ -27,25 +27,25 @@ public:
 
   caf::behavior make_behavior() override {
     return {
-      [this](load_order& x) {
-        x.job->entity = current_sender();
-        queue_.push_back(std::move(x.job));
-        pump();
-        keep_ticking();
-      },
-      [this](load_worked& x) {
-        idle_.push_back(caf::actor_cast<caf::actor>(current_sender()));
-        on_worked(*x.batch);
-      },
-      [this](retry) {
-        waiting_ = false;
-        pump();
-      },
-      [this](tick) {
-        ticking_ = false;
-        look_at_deadlines();
-        keep_ticking();
-      },
+        [this](load_order& x) {
+          x.job->entity = current_sender();
+          queue_.push_back(std::move(x.job));
+          pump();
+          keep_ticking();
+        },
+        [this](load_worked& x) {
+          idle_.push_back(caf::actor_cast<caf::actor>(current_sender()));
+          on_worked(*x.batch);
+        },
+        [this](retry) {
+          waiting_ = false;
+          pump();
+        },
+        [this](tick) {
+          ticking_ = false;
+          look_at_deadlines();
+          keep_ticking();
+        },
     };
   }
 

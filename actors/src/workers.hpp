@@ -3,7 +3,6 @@
 #include <evented/actors/jobs.hpp>
 #include <evented/actors/messages.hpp>
 #include <evented/actors/seam.hpp>
-
 #include <evented/sql_error.hpp>
 
 #include <memory>

@@ -12,7 +12,8 @@
 
 namespace demo {
 
-// -- commands ------------------------------------------------------------------
+// -- commands
+// ------------------------------------------------------------------
 
 struct increase {
   std::uint64_t inc = 0;
@@ -22,7 +23,8 @@ struct decrease {
   std::uint64_t dec = 0;
 };
 
-// -- rejections ----------------------------------------------------------------
+// -- rejections
+// ----------------------------------------------------------------
 
 struct overflow {
   std::uint64_t value = 0;
@@ -36,12 +38,14 @@ struct underflow {
 
 template <class Inspector>
 auto inspect(Inspector& f, increase& x) {
-  return evented::inspect_object(f, x, "increase", evented::field("inc", x.inc));
+  return evented::inspect_object(f, x, "increase",
+                                 evented::field("inc", x.inc));
 }
 
 template <class Inspector>
 auto inspect(Inspector& f, decrease& x) {
-  return evented::inspect_object(f, x, "decrease", evented::field("dec", x.dec));
+  return evented::inspect_object(f, x, "decrease",
+                                 evented::field("dec", x.dec));
 }
 
 template <class Inspector>
@@ -56,7 +60,8 @@ auto inspect(Inspector& f, underflow& x) {
                                  evented::field("value", x.value));
 }
 
-// -- events --------------------------------------------------------------------
+// -- events
+// --------------------------------------------------------------------
 
 // Events go into the journal, as JSON.
 
@@ -90,11 +95,12 @@ struct request_info {
   static request_info now() {
     using namespace std::chrono;
     return {duration_cast<milliseconds>(system_clock::now().time_since_epoch())
-              .count()};
+                .count()};
   }
 };
 
-// -- entity --------------------------------------------------------------------
+// -- entity
+// --------------------------------------------------------------------
 
 struct counter {
   static constexpr std::string_view type_name = "counter";

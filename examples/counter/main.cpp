@@ -23,7 +23,8 @@ using demo::decrease;
 using demo::increase;
 
 /// Keeps the table `counters` in step, in the transaction of the events.
-void keep_view(const evented::committing<counter>& x, evented::transaction& tx) {
+void keep_view(const evented::committing<counter>& x,
+               evented::transaction& tx) {
   auto delta = std::int64_t{0};
   if (auto* up = x.as<demo::increased>())
     delta = static_cast<std::int64_t>(up->inc);
@@ -47,28 +48,28 @@ bool run(caf::scoped_actor& self, const caf::actor& counters,
          const evented::uuid& id, const char* name, std::uint64_t amount) {
   auto ok = false;
   self->request(counters, 10s, id, Command{amount})
-    .receive(
-      [&](const evented::accepted& a) {
-        ok = true;
-        std::printf("  %s %3lu  -> accepted, version %lu, seq_no %lu\n", name,
-                    static_cast<unsigned long>(amount),
-                    static_cast<unsigned long>(a.version),
-                    static_cast<unsigned long>(a.seq_no));
-      },
-      [&](const caf::error& err) {
-        if (auto up = evented::rejection<demo::overflow>(err))
-          std::printf("  %s %3lu  -> rejected, overflow above %lu\n", name,
-                      static_cast<unsigned long>(amount),
-                      static_cast<unsigned long>(up->value));
-        else if (auto down = evented::rejection<demo::underflow>(err))
-          std::printf("  %s %3lu  -> rejected, underflow below %lu\n", name,
-                      static_cast<unsigned long>(amount),
-                      static_cast<unsigned long>(down->value));
-        else
-          std::printf("  %s %3lu  -> %s\n", name,
-                      static_cast<unsigned long>(amount),
-                      self->system().render(err).c_str());
-      });
+      .receive(
+          [&](const evented::accepted& a) {
+            ok = true;
+            std::printf("  %s %3lu  -> accepted, version %lu, seq_no %lu\n",
+                        name, static_cast<unsigned long>(amount),
+                        static_cast<unsigned long>(a.version),
+                        static_cast<unsigned long>(a.seq_no));
+          },
+          [&](const caf::error& err) {
+            if (auto up = evented::rejection<demo::overflow>(err))
+              std::printf("  %s %3lu  -> rejected, overflow above %lu\n", name,
+                          static_cast<unsigned long>(amount),
+                          static_cast<unsigned long>(up->value));
+            else if (auto down = evented::rejection<demo::underflow>(err))
+              std::printf("  %s %3lu  -> rejected, underflow below %lu\n", name,
+                          static_cast<unsigned long>(amount),
+                          static_cast<unsigned long>(down->value));
+            else
+              std::printf("  %s %3lu  -> %s\n", name,
+                          static_cast<unsigned long>(amount),
+                          self->system().render(err).c_str());
+          });
   return ok;
 }
 
@@ -77,11 +78,11 @@ std::uint64_t probe(caf::scoped_actor& self, const caf::actor& counters,
                     const evented::uuid& id) {
   auto value = counter::max + 1;
   self->request(counters, 10s, id, increase{counter::max + 1})
-    .receive([](const evented::accepted&) {},
-             [&](const caf::error& err) {
-               if (auto up = evented::rejection<demo::overflow>(err))
-                 value = up->value;
-             });
+      .receive([](const evented::accepted&) {},
+               [&](const caf::error& err) {
+                 if (auto up = evented::rejection<demo::overflow>(err))
+                   value = up->value;
+               });
   return value;
 }
 
@@ -96,9 +97,10 @@ int demonstrate(const std::string& url) {
   {
     std::puts("\nCommands to a new counter (0 to 100), and the answers:");
     evented::journal journal{sys, where};
-    evented::sql(journal, "create table if not exists counters (id uuid primary "
-                          "key, value bigint not null, version bigint not "
-                          "null)");
+    evented::sql(journal,
+                 "create table if not exists counters (id uuid primary "
+                 "key, value bigint not null, version bigint not "
+                 "null)");
     auto counters = evented::spawn_entities<counter>(sys, journal, options());
     caf::scoped_actor self{sys};
     auto up = [&](std::uint64_t n) {
@@ -122,8 +124,12 @@ int demonstrate(const std::string& url) {
   caf::scoped_actor self{sys};
 
   std::puts("\nWhat the journal holds:");
-  auto events = journal.store()->connect()->load(
-    std::vector<evented::load_request>{{"counter", id, 0}}, 1000)[0].events;
+  auto events
+      = journal.store()
+            ->connect()
+            ->load(std::vector<evented::load_request>{{"counter", id, 0}},
+                   1000)[0]
+            .events;
   std::uint64_t replayed = 0;
   for (auto& x : events) {
     std::printf("  version %lu  seq_no %lu  %-9s  %s  metadata %s\n",
@@ -138,7 +144,7 @@ int demonstrate(const std::string& url) {
 
   std::puts("\nThe view that the listener keeps:");
   auto view = evented::sql(
-    journal, "select value, version from counters where id = $1", id);
+      journal, "select value, version from counters where id = $1", id);
   auto view_value = view.empty() ? "none"s : view[0][0].value();
   auto view_version = view.empty() ? "none"s : view[0][1].value();
   std::printf("  value %s, version %s\n", view_value.c_str(),
@@ -152,10 +158,11 @@ int demonstrate(const std::string& url) {
                && view_version == std::to_string(events.size())
                && replayed == rehydrated
                && events.size() == static_cast<std::size_t>(accepted);
-  std::printf("\n%d commands, %d accepted, %d rejected, %zu events stored: view, "
-              "entity and journal %s.\n",
-              sent, accepted, sent - accepted, events.size(),
-              agree ? "agree" : "DO NOT AGREE");
+  std::printf(
+      "\n%d commands, %d accepted, %d rejected, %zu events stored: view, "
+      "entity and journal %s.\n",
+      sent, accepted, sent - accepted, events.size(),
+      agree ? "agree" : "DO NOT AGREE");
   return agree && accepted == 4 ? 0 : 1;
 }
 

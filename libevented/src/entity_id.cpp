@@ -5,12 +5,12 @@ namespace evented {
 
 std::string_view to_string(id_kind kind) noexcept {
   switch (kind) {
-    case id_kind::uuid:
-      return "uuid";
-    case id_kind::text:
-      return "text";
-    case id_kind::bigint:
-      return "bigint";
+  case id_kind::uuid:
+    return "uuid";
+  case id_kind::text:
+    return "text";
+  case id_kind::bigint:
+    return "bigint";
   }
   return "unknown";
 }

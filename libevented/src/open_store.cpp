@@ -1,6 +1,5 @@
-#include "postgres_store.hpp"
-
 #include "detail/schema.hpp"
+#include "postgres_store.hpp"
 
 #include <evented/store.hpp>
 

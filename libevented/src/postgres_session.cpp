@@ -1,9 +1,8 @@
-#include "postgres_store.hpp"
-
-#include "detail/arrays.hpp"
 #include "detail/append_call.hpp"
+#include "detail/arrays.hpp"
 #include "detail/listener_transaction.hpp"
 #include "detail/schema.hpp"
+#include "postgres_store.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -39,7 +38,7 @@ class postgres_session : public store_session {
 public:
   postgres_session(const journal_options& options, const pq::settings& how,
                    watchdog& dog)
-    : options_(options), db_(how, dog) {
+      : options_(options), db_(how, dog) {
     auto name = [this](const char* key, const std::string& sql) {
       db_.prepare(key, fill_in(sql, options_));
     };
@@ -109,17 +108,17 @@ public:
     array_builder after{int8_oid};
     for (auto& x : batch) {
       if (kind(x.id) != options_.ids || !valid(x.id))
-        throw error(errc::invalid_id, "an ID of the wrong kind for this journal");
+        throw error(errc::invalid_id,
+                    "an ID of the wrong kind for this journal");
       types.add(x.type_name);
       ids.add_id(x.id);
       after.add_int64(static_cast<std::int64_t>(x.after));
     }
     auto limit = std::max<std::size_t>(16, max_events / batch.size());
-    auto found = db_.call("evented_load",
-                          pq::binary{std::move(types).finish()},
-                          pq::binary{std::move(ids).finish()},
-                          pq::binary{std::move(after).finish()},
-                          std::uint64_t{limit});
+    auto found
+        = db_.call("evented_load", pq::binary{std::move(types).finish()},
+                   pq::binary{std::move(ids).finish()},
+                   pq::binary{std::move(after).finish()}, std::uint64_t{limit});
     for (const auto& row : found) {
       auto& to = result[pq::number(row[0]) - 1];
       to.events.push_back(read_event(row));
@@ -148,7 +147,7 @@ public:
     result.reserve(static_cast<std::size_t>(found.size()));
     for (const auto& row : found)
       result.push_back(
-        {std::string{type_name}, read_id(pq::text(row[0])), read_event(row)});
+          {std::string{type_name}, read_id(pq::text(row[0])), read_event(row)});
     return result;
   }
 
@@ -158,7 +157,8 @@ public:
   }
 
 private:
-  // -- rows ---------------------------------------------------------------------
+  // -- rows
+  // ---------------------------------------------------------------------
 
   stored_event read_event(const pqxx::row& row) const {
     stored_event result;
@@ -168,20 +168,20 @@ private:
     result.schema_version = static_cast<std::int32_t>(pq::number(row[4]));
     result.created_at = microseconds(pq::text(row[5]));
     result.payload = options_.payloads == codec::json
-                       ? std::string{pq::text(row[6])}
-                       : parse_bytea(pq::text(row[6]));
+                         ? std::string{pq::text(row[6])}
+                         : parse_bytea(pq::text(row[6]));
     result.metadata = pq::text(row[7]);
     return result;
   }
 
   entity_id read_id(std::string_view text) const {
     switch (options_.ids) {
-      case id_kind::uuid:
-        return uuid::parse(text).value();
-      case id_kind::text:
-        return std::string{text};
-      case id_kind::bigint:
-        break;
+    case id_kind::uuid:
+      return uuid::parse(text).value();
+    case id_kind::text:
+      return std::string{text};
+    case id_kind::bigint:
+      break;
     }
     std::int64_t number = 0;
     std::from_chars(text.data(), text.data() + text.size(), number);
@@ -197,7 +197,8 @@ private:
     }
   }
 
-  // -- entity types without a listener: one statement, autocommitted -------------
+  // -- entity types without a listener: one statement, autocommitted
+  // -------------
 
   void store_plain(std::span<append_request* const> requests) {
     append_call call{options_, requests};
@@ -269,8 +270,8 @@ private:
   pqxx::result execute(append_call& call) {
     auto xs = call.parameters();
     return std::apply(
-      [this](const auto&... x) { return db_.call("evented_append", x...); },
-      xs);
+        [this](const auto&... x) { return db_.call("evented_append", x...); },
+        xs);
   }
 
   void begin(std::chrono::milliseconds limit) {
@@ -287,7 +288,8 @@ private:
     db_.exec(sql);
   }
 
-  // -- entity types with a listener: one transaction ------------------------------
+  // -- entity types with a listener: one transaction
+  // ------------------------------
 
   /// Nothing that the server has seen before COMMIT can become durable, so a
   /// connection that breaks earlier leaves nothing unknown.
@@ -441,8 +443,8 @@ private:
     if (step.status == append_status::stored && !step.found)
       step = ask_listener(step);
     db_.exec(step.status == append_status::stored
-               ? "release savepoint evented"
-               : "rollback to savepoint evented");
+                 ? "release savepoint evented"
+                 : "rollback to savepoint evented");
     return result;
   }
 

@@ -9,7 +9,8 @@ namespace {
 
 /// Returns the length of the well-formed sequence at `p`, 0 where there is
 /// none.
-std::size_t sequence(const unsigned char* p, const unsigned char* end) noexcept {
+std::size_t sequence(const unsigned char* p,
+                     const unsigned char* end) noexcept {
   auto tail = [&](int i) { return (p[i] & 0xc0) == 0x80; };
   auto left = end - p;
   auto lead = p[0];

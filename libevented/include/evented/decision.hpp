@@ -24,7 +24,9 @@ struct metadata_of_impl {
 };
 
 template <class E>
-  requires requires { typename E::metadata; }
+requires requires {
+  typename E::metadata;
+}
 struct metadata_of_impl<E> {
   using type = typename E::metadata;
 };
@@ -44,7 +46,8 @@ struct is_variant_vector<std::vector<std::variant<Ts...>>> : std::true_type {};
 template <class E>
 using metadata_of = typename detail::metadata_of_impl<E>::type;
 
-// -- building blocks: accept and reject ----------------------------------------
+// -- building blocks: accept and reject
+// ----------------------------------------
 
 /// What `reject` returns: a rejection on its way into a decision or verdict.
 template <class R>
@@ -65,24 +68,27 @@ template <class Events, class Metadata = detail::nothing,
           class Reply = detail::nothing, class Effect = detail::nothing>
 class acceptance {
 public:
-  // -- member types -------------------------------------------------------------
+  // -- member types
+  // -------------------------------------------------------------
 
   using metadata_type = Metadata;
   using reply_type = Reply;
   using effect_type = Effect;
 
-  // -- constructors -------------------------------------------------------------
+  // -- constructors
+  // -------------------------------------------------------------
 
   explicit acceptance(Events events, Metadata metadata = {}, Reply reply = {},
                       Effect effect = {})
-    : events_(std::move(events)),
-      metadata_(std::move(metadata)),
-      reply_(std::move(reply)),
-      effect_(std::move(effect)) {
+      : events_(std::move(events)),
+        metadata_(std::move(metadata)),
+        reply_(std::move(reply)),
+        effect_(std::move(effect)) {
     // nop
   }
 
-  // -- modifiers ----------------------------------------------------------------
+  // -- modifiers
+  // ----------------------------------------------------------------
 
   /// Stores `metadata` with every event of this command.
   template <class M>
@@ -90,8 +96,8 @@ public:
     static_assert(std::is_same_v<Metadata, detail::nothing>,
                   "evented: .with_metadata(..) was given twice");
     return acceptance<Events, M, Reply, Effect>{
-      std::move(events_), std::move(metadata), std::move(reply_),
-      std::move(effect_)};
+        std::move(events_), std::move(metadata), std::move(reply_),
+        std::move(effect_)};
   }
 
   /// Answers the sender with `f(new state)` besides `accepted`. The decision
@@ -101,8 +107,8 @@ public:
     static_assert(std::is_same_v<Reply, detail::nothing>,
                   "evented: .reply(..) was given twice");
     return acceptance<Events, Metadata, F, Effect>{
-      std::move(events_), std::move(metadata_), std::move(f),
-      std::move(effect_)};
+        std::move(events_), std::move(metadata_), std::move(f),
+        std::move(effect_)};
   }
 
   /// Runs `effect(new state)` once the events are durable, before the reply
@@ -112,11 +118,12 @@ public:
     static_assert(std::is_same_v<Effect, detail::nothing>,
                   "evented: .then(..) was given twice");
     return acceptance<Events, Metadata, Reply, F>{
-      std::move(events_), std::move(metadata_), std::move(reply_),
-      std::move(effect)};
+        std::move(events_), std::move(metadata_), std::move(reply_),
+        std::move(effect)};
   }
 
-  // -- access for decisions -----------------------------------------------------
+  // -- access for decisions
+  // -----------------------------------------------------
 
   Events& events() noexcept { return events_; }
   Metadata& metadata() noexcept { return metadata_; }
@@ -139,14 +146,14 @@ auto accept(Events&&... events) {
   if constexpr (sizeof...(Events) == 1
                 && (detail::is_variant_vector<std::decay_t<Events>>::value
                     && ...))
-    return acceptance<std::decay_t<Events>...>{
-      std::forward<Events>(events)...};
+    return acceptance<std::decay_t<Events>...>{std::forward<Events>(events)...};
   else
     return acceptance<std::tuple<std::decay_t<Events>...>>{
-      std::tuple<std::decay_t<Events>...>{std::forward<Events>(events)...}};
+        std::tuple<std::decay_t<Events>...>{std::forward<Events>(events)...}};
 }
 
-// -- decision ------------------------------------------------------------------
+// -- decision
+// ------------------------------------------------------------------
 
 namespace detail {
 
@@ -162,17 +169,19 @@ struct accepted_part {
 template <class E, class Reply, class... Rejections>
 class basic_decision {
 public:
-  // -- member types -------------------------------------------------------------
+  // -- member types
+  // -------------------------------------------------------------
 
   using entity_type = E;
   using reply_type = Reply;
   using accepted_type = accepted_part<E, Reply>;
 
-  // -- constructors -------------------------------------------------------------
+  // -- constructors
+  // -------------------------------------------------------------
 
   template <class Events, class M, class R, class F>
   basic_decision(acceptance<Events, M, R, F> from) // NOLINT: implicit by design
-    : value_(std::in_place_index<0>) {
+      : value_(std::in_place_index<0>) {
     auto& to = std::get<0>(value_);
     take_events(to.events, from.events());
     if constexpr (!std::is_same_v<M, nothing>) {
@@ -203,13 +212,14 @@ public:
 
   template <class R>
   basic_decision(rejected_with<R> from) // NOLINT: implicit by design
-    : value_(std::move(from.value)) {
+      : value_(std::move(from.value)) {
     static_assert((std::is_same_v<R, Rejections> || ...),
                   "evented: reject(..) was given a type that the handler's "
                   "decision<E, rejections..> does not list");
   }
 
-  // -- properties ---------------------------------------------------------------
+  // -- properties
+  // ---------------------------------------------------------------
 
   /// Returns whether the command was accepted.
   [[nodiscard]] bool accepted() const noexcept { return value_.index() == 0; }
@@ -228,7 +238,7 @@ public:
   /// @pre `!accepted()`
   template <class F>
   void visit_rejection(F&& f) {
-    (void) (visit_one<Rejections>(f) || ...);
+    (void)(visit_one<Rejections>(f) || ...);
   }
 
 private:
@@ -241,7 +251,8 @@ private:
   }
 
   template <class Variant, class... Events>
-  static void take_events(std::vector<Variant>& to, std::tuple<Events...>& from) {
+  static void take_events(std::vector<Variant>& to,
+                          std::tuple<Events...>& from) {
     static_assert((E::events::template contains<Events> && ...),
                   "evented: accept(..) was given a type that is not in the "
                   "entity's list `events`");
@@ -283,7 +294,8 @@ public:
   using super::super;
 };
 
-// -- context -------------------------------------------------------------------
+// -- context
+// -------------------------------------------------------------------
 
 /// What a handler may know besides the command and the state. Valid only for
 /// the duration of the call.

@@ -10,8 +10,8 @@
 namespace evented {
 
 /// Points in time of the journal: microseconds of the database's clock, UTC.
-using timestamp
-  = std::chrono::time_point<std::chrono::system_clock, std::chrono::microseconds>;
+using timestamp = std::chrono::time_point<std::chrono::system_clock,
+                                          std::chrono::microseconds>;
 
 /// An event on its way into the journal.
 struct new_event {

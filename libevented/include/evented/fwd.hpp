@@ -4,7 +4,8 @@
 
 namespace evented {
 
-// -- classes -------------------------------------------------------------------
+// -- classes
+// -------------------------------------------------------------------
 
 class connection_lost;
 class error;
@@ -16,7 +17,8 @@ class store;
 class store_session;
 class transaction;
 
-// -- structs -------------------------------------------------------------------
+// -- structs
+// -------------------------------------------------------------------
 
 struct append_request;
 struct append_step;
@@ -29,7 +31,8 @@ struct stored_event;
 struct uncommitted_event;
 struct uuid;
 
-// -- enumerations --------------------------------------------------------------
+// -- enumerations
+// --------------------------------------------------------------
 
 enum class append_status : std::uint8_t;
 enum class codec : std::uint8_t;

@@ -20,8 +20,9 @@ struct uncommitted_event {
   std::size_t index;
 };
 
-/// Takes part in the transaction that stores an entity's events. The type-erased
-/// form that stores call; users write a function, see `entity_options`.
+/// Takes part in the transaction that stores an entity's events. The
+/// type-erased form that stores call; users write a function, see
+/// `entity_options`.
 class event_listener {
 public:
   virtual ~event_listener() = default;

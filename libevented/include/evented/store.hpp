@@ -15,7 +15,8 @@
 
 namespace evented {
 
-// -- appending -----------------------------------------------------------------
+// -- appending
+// -----------------------------------------------------------------
 
 /// Names what became of one command's share of an append.
 enum class append_status : std::uint8_t {
@@ -38,7 +39,8 @@ enum class append_status : std::uint8_t {
 /// A check holds where the entity was at its version right after the steps
 /// before it; a later step that is stored on the same version proves that.
 struct append_step {
-  // -- what is asked ------------------------------------------------------------
+  // -- what is asked
+  // ------------------------------------------------------------
 
   /// Identifies this attempt of the command for ever: an append that is
   /// repeated with it recognises its own rows.
@@ -50,7 +52,8 @@ struct append_step {
   /// What the listener gets to see, opaque to the store.
   std::shared_ptr<const void> typed;
 
-  // -- what came of it ----------------------------------------------------------
+  // -- what came of it
+  // ----------------------------------------------------------
 
   append_status status = append_status::pending;
   /// Whether a connection broke after this step had been sent: while pending,
@@ -75,7 +78,8 @@ struct append_request {
   std::shared_ptr<const event_listener> listener;
 };
 
-// -- loading -------------------------------------------------------------------
+// -- loading
+// -------------------------------------------------------------------
 
 /// Asks for the events of one entity with versions above `after`.
 struct load_request {
@@ -91,7 +95,8 @@ struct load_result {
   bool more = false;
 };
 
-// -- store ---------------------------------------------------------------------
+// -- store
+// ---------------------------------------------------------------------
 
 /// One connection to a journal. Used by one thread at a time.
 class store_session {
@@ -113,7 +118,8 @@ public:
   /// result per request, in the same order.
   /// @throws connection_lost, sql_error
   virtual std::vector<load_result> load(std::span<const load_request> batch,
-                                        std::size_t max_events) = 0;
+                                        std::size_t max_events)
+      = 0;
 
   /// Returns the highest sequence number such that every event at or below it
   /// is either visible to statements that begin from now on, or will never be.
@@ -124,16 +130,16 @@ public:
   /// the order of seq_no, at most `limit`. To miss none, `up_to` must come from
   /// an earlier call of `frontier`.
   /// @throws connection_lost, sql_error
-  virtual std::vector<journal_entry> read(std::string_view type_name,
-                                          std::uint64_t after,
-                                          std::uint64_t up_to,
-                                          std::size_t limit) = 0;
+  virtual std::vector<journal_entry>
+  read(std::string_view type_name, std::uint64_t after, std::uint64_t up_to,
+       std::size_t limit)
+      = 0;
 
   /// Runs one statement of the application's own, outside of any append: for
   /// making and querying views.
   /// @throws connection_lost, sql_error, which a journal in memory always does
   virtual rows query(std::string_view sql, const std::vector<parameter>& params)
-    = 0;
+      = 0;
 };
 
 /// An opened journal. Thread-safe.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <evented/sql_error.hpp>
 #include <evented/uuid.hpp>
 
 #include <cstddef>
@@ -20,7 +21,7 @@ public:
   rows() = default;
 
   rows(std::vector<row> data, std::uint64_t affected)
-    : data_(std::move(data)), affected_(affected) {
+      : data_(std::move(data)), affected_(affected) {
     // nop
   }
 
@@ -42,19 +43,19 @@ private:
 struct parameter {
   std::optional<std::string> text;
 
-  parameter(std::nullopt_t) {}                               // NOLINT: implicit
-  parameter(std::string x) : text(std::move(x)) {}           // NOLINT: implicit
-  parameter(std::string_view x) : text(std::string{x}) {}    // NOLINT: implicit
-  parameter(const char* x) : text(x) {}                      // NOLINT: implicit
-  parameter(const uuid& x) : text(to_string(x)) {}           // NOLINT: implicit
-  parameter(bool x) : text(x ? "t" : "f") {}                 // NOLINT: implicit
-  parameter(int x) : text(std::to_string(x)) {}              // NOLINT: implicit
-  parameter(long x) : text(std::to_string(x)) {}             // NOLINT: implicit
-  parameter(long long x) : text(std::to_string(x)) {}        // NOLINT: implicit
-  parameter(unsigned x) : text(std::to_string(x)) {}         // NOLINT: implicit
-  parameter(unsigned long x) : text(std::to_string(x)) {}    // NOLINT: implicit
+  parameter(std::nullopt_t) {}                            // NOLINT: implicit
+  parameter(std::string x) : text(std::move(x)) {}        // NOLINT: implicit
+  parameter(std::string_view x) : text(std::string{x}) {} // NOLINT: implicit
+  parameter(const char* x) : text(x) {}                   // NOLINT: implicit
+  parameter(const uuid& x) : text(to_string(x)) {}        // NOLINT: implicit
+  parameter(bool x) : text(x ? "t" : "f") {}              // NOLINT: implicit
+  parameter(int x) : text(std::to_string(x)) {}           // NOLINT: implicit
+  parameter(long x) : text(std::to_string(x)) {}          // NOLINT: implicit
+  parameter(long long x) : text(std::to_string(x)) {}     // NOLINT: implicit
+  parameter(unsigned x) : text(std::to_string(x)) {}      // NOLINT: implicit
+  parameter(unsigned long x) : text(std::to_string(x)) {} // NOLINT: implicit
   parameter(unsigned long long x) : text(std::to_string(x)) {} // NOLINT
-  parameter(double x);                                       // NOLINT: implicit
+  parameter(double x); // NOLINT: implicit
 
   template <class T>
   parameter(const std::optional<T>& x) { // NOLINT: implicit
@@ -75,13 +76,13 @@ public:
   ///         longer be stored, whether the exception is caught or not
   template <class... Ts>
   rows exec(std::string_view sql, Ts&&... params) {
-    return run(sql, std::vector<parameter>{
-                      parameter{std::forward<Ts>(params)}...});
+    return run(sql,
+               std::vector<parameter>{parameter{std::forward<Ts>(params)}...});
   }
 
 protected:
   virtual rows run(std::string_view sql, const std::vector<parameter>& params)
-    = 0;
+      = 0;
 };
 
 } // namespace evented

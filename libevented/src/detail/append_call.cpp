@@ -29,9 +29,9 @@ std::vector<std::uint64_t> parse_numbers(std::string_view text) {
 append_call::append_call(const journal_options& options,
                          std::span<append_request* const> requests,
                          std::size_t limit, std::size_t skip)
-  : ids_(options.ids),
-    payloads_(options.payloads),
-    requests_(requests.begin(), requests.end()) {
+    : ids_(options.ids),
+      payloads_(options.payloads),
+      requests_(requests.begin(), requests.end()) {
   std::int32_t entity = 0;
   for (auto* request : requests) {
     ++entity;
@@ -110,22 +110,23 @@ std::array<pq::binary, 15> append_call::parameters() const {
     check_ids.add_id(x.request->id);
     check_versions.add_int64(static_cast<std::int64_t>(x.step->after));
   }
-  auto done = [](array_builder& x) {
-    return pq::binary{std::move(x).finish()};
-  };
-  return {done(types),       done(ids),        done(versions),
-          done(slices),      done(names),      done(schema_versions),
-          done(append_ids),  done(payloads),   done(metadata),
-          done(opens),       done(last),       done(entities),
-          done(check_types), done(check_ids),  done(check_versions)};
+  auto done
+      = [](array_builder& x) { return pq::binary{std::move(x).finish()}; };
+  return {done(types),       done(ids),       done(versions),
+          done(slices),      done(names),     done(schema_versions),
+          done(append_ids),  done(payloads),  done(metadata),
+          done(opens),       done(last),      done(entities),
+          done(check_types), done(check_ids), done(check_versions)};
 }
 
 append_call::outcomes append_call::read(const pqxx::result& result) const {
   auto row = result[0];
   auto seq_nos = parse_numbers(pq::text(row[0]));
   auto slow = !row[1].is_null();
-  auto states = slow ? parse_array(pq::text(row[1])) : std::vector<std::string>{};
-  auto details = slow ? parse_array(pq::text(row[2])) : std::vector<std::string>{};
+  auto states
+      = slow ? parse_array(pq::text(row[1])) : std::vector<std::string>{};
+  auto details
+      = slow ? parse_array(pq::text(row[2])) : std::vector<std::string>{};
   auto current = row[3].is_null() ? std::vector<std::string>{}
                                   : parse_array(pq::text(row[3]));
   outcomes out;
@@ -207,7 +208,8 @@ void append_call::settle(append_request& request) {
     if (x.status != pending || !x.events.empty() || i + 1 == steps.size())
       continue;
     auto& next = steps[i + 1];
-    if (next.after == x.after && (next.status == stored || next.status == conflict))
+    if (next.after == x.after
+        && (next.status == stored || next.status == conflict))
       x.status = next.status;
   }
   // What rests on a step that was not stored is not tried.

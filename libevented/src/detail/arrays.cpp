@@ -18,7 +18,7 @@ constexpr std::size_t header_size = 20;
 } // namespace
 
 array_builder::array_builder(std::uint32_t type)
-  : bytes_(header_size, '\0'), type_(type) {
+    : bytes_(header_size, '\0'), type_(type) {
   // nop
 }
 
@@ -94,12 +94,12 @@ std::string array_builder::finish() && {
 
 std::uint32_t oid_of(id_kind kind) noexcept {
   switch (kind) {
-    case id_kind::uuid:
-      return uuid_oid;
-    case id_kind::text:
-      return text_oid;
-    case id_kind::bigint:
-      break;
+  case id_kind::uuid:
+    return uuid_oid;
+  case id_kind::text:
+    return text_oid;
+  case id_kind::bigint:
+    break;
   }
   return int8_oid;
 }

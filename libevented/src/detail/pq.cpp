@@ -4,7 +4,6 @@
 
 #include <charconv>
 #include <exception>
-
 #include <poll.h>
 
 namespace evented::detail::pq {
@@ -80,16 +79,16 @@ connection::connection(const settings& how, watchdog& dog) : how_(how) {
 #if !EVENTED_PQXX7
     // A silent reconnect would lose session settings and transactions. The
     // function is deprecated because libpqxx 7 never does that.
-#  pragma GCC diagnostic push
-#  pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
     connection_->inhibit_reactivation(true);
-#  pragma GCC diagnostic pop
+#pragma GCC diagnostic pop
 #endif
     leash_ = watchdog::leash{dog, connection_->sock()};
     tx_ = std::make_unique<pqxx::nontransaction>(*connection_);
   } catch (const std::exception& e) {
     throw connection_lost(false, "cannot connect to the database: "
-                                   + clean(redact(e.what(), how_.conninfo)));
+                                     + clean(redact(e.what(), how_.conninfo)));
   }
   if (!how_.pooled) {
     auto ms = [](auto x) { return std::to_string(x.count()); };

@@ -18,15 +18,15 @@
 #include <vector>
 
 #if PQXX_VERSION_MAJOR >= 7
-#  include <cstddef>
+#include <cstddef>
 #endif
 
 namespace evented::detail::pq {
 
 #if PQXX_VERSION_MAJOR >= 7
-#  define EVENTED_PQXX7 1
+#define EVENTED_PQXX7 1
 #else
-#  define EVENTED_PQXX7 0
+#define EVENTED_PQXX7 0
 #endif
 
 /// A parameter that travels in PostgreSQL's binary form.
@@ -98,7 +98,8 @@ rows to_rows(const pqxx::result& from);
 /// Returns the number in a field.
 std::uint64_t number(const pqxx::field& x);
 
-// -- implementation details ----------------------------------------------------
+// -- implementation details
+// ----------------------------------------------------
 
 #if EVENTED_PQXX7
 inline std::basic_string_view<std::byte> param(const binary& x) {

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
-#include <utility>
-
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace evented::detail {
 
@@ -44,7 +43,7 @@ void watchdog::run() {
 }
 
 watchdog::leash::leash(watchdog& dog, int fd)
-  : dog_(&dog), entry_(std::make_unique<entry>()) {
+    : dog_(&dog), entry_(std::make_unique<entry>()) {
   entry_->fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (entry_->fd < 0)
     throw std::system_error(errno, std::generic_category(), "dup");
@@ -53,7 +52,8 @@ watchdog::leash::leash(watchdog& dog, int fd)
 }
 
 watchdog::leash::leash(leash&& other) noexcept
-  : dog_(std::exchange(other.dog_, nullptr)), entry_(std::move(other.entry_)) {
+    : dog_(std::exchange(other.dog_, nullptr)),
+      entry_(std::move(other.entry_)) {
   // nop
 }
 

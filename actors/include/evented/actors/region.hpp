@@ -55,7 +55,8 @@ public:
 
   void on_exit() override;
 
-  // -- called by the behavior ---------------------------------------------------
+  // -- called by the behavior
+  // ---------------------------------------------------
 
   /// Hands the message that is being handled to the entity.
   void deliver(entity_id id, std::unique_ptr<command_box> command);

@@ -22,9 +22,9 @@
 #include <caf/type_id.hpp>
 
 #if EVENTED_CAF < 1800
-#  include <caf/meta/type_name.hpp>
+#include <caf/meta/type_name.hpp>
 #else
-#  include <caf/init_global_meta_objects.hpp>
+#include <caf/init_global_meta_objects.hpp>
 #endif
 
 #include <chrono>
@@ -33,7 +33,8 @@
 
 namespace evented {
 
-// -- inspection ----------------------------------------------------------------
+// -- inspection
+// ----------------------------------------------------------------
 
 /// Names a field for `inspect_object`.
 template <class T>
@@ -65,7 +66,8 @@ auto inspect_object(Inspector& f, [[maybe_unused]] T& x,
 #endif
 }
 
-// -- sending -------------------------------------------------------------------
+// -- sending
+// -------------------------------------------------------------------
 
 namespace seam {
 
@@ -116,14 +118,15 @@ template <class F>
 void on_unknown(caf::event_based_actor* self, F f) {
 #if EVENTED_CAF < 1800
   self->set_default_handler(
-    [f](caf::scheduled_actor*, caf::message_view& x) -> caf::result<caf::message> {
-      return f(x.content());
-    });
+      [f](caf::scheduled_actor*,
+          caf::message_view& x) -> caf::result<caf::message> {
+        return f(x.content());
+      });
 #else
   self->set_default_handler(
-    [f](caf::scheduled_actor*, caf::message& x) -> caf::skippable_result {
-      return f(x);
-    });
+      [f](caf::scheduled_actor*, caf::message& x) -> caf::skippable_result {
+        return f(x);
+      });
 #endif
 }
 
@@ -139,7 +142,8 @@ bool has_type(const Message& msg, std::size_t i) {
 
 } // namespace seam
 
-// -- configuration -------------------------------------------------------------
+// -- configuration
+// -------------------------------------------------------------
 
 namespace detail {
 
