@@ -1,0 +1,56 @@
+#pragma once
+
+#include "support/ledger.hpp"
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace evented::test {
+
+/// A second process of the application: this program, started again. Its tasks
+/// are in worker.cpp; the two talk in lines over a pair of pipes.
+class worker {
+public:
+  /// Starts a process that does `args[0]`.
+  explicit worker(const std::vector<std::string>& args);
+
+  worker(const worker&) = delete;
+  worker& operator=(const worker&) = delete;
+
+  /// Kills the process if it still runs.
+  ~worker();
+
+  /// Writes a line to the process.
+  void tell(std::string line);
+
+  /// Returns the next line from the process, nothing where none comes in time
+  /// or the process is gone.
+  std::optional<std::string> hear(std::chrono::milliseconds deadline
+                                  = std::chrono::seconds{60});
+
+  /// Reads answers up to the line "end" into `book`. Returns whether it came.
+  [[nodiscard]] bool hear_answers(ledger& book);
+
+  /// Waits for the end of the process and describes it: "exit 0" where all is
+  /// well, "still running" where it has not come in time.
+  std::string wait(std::chrono::milliseconds deadline);
+
+private:
+  pid_t pid_ = 0;
+  int to_ = -1;
+  int from_ = -1;
+  std::string buffer_;
+};
+
+/// Does the work of such a process. Called by `main`.
+int run_worker(const std::vector<std::string>& args);
+
+/// Writes an answer as one line, and back.
+std::string to_line(const answer& x);
+answer to_answer(std::string_view line);
+
+} // namespace evented::test
