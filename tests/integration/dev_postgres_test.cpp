@@ -36,11 +36,11 @@ namespace {
 /// the first row, or the error.
 std::string query(const std::string& url, const std::string& sql) {
   const std::unique_ptr<PGconn, decltype(&PQfinish)> conn{
-      PQconnectdb(url.c_str()), &PQfinish};
+    PQconnectdb(url.c_str()), &PQfinish};
   if (PQstatus(conn.get()) != CONNECTION_OK)
     return PQerrorMessage(conn.get());
   const std::unique_ptr<PGresult, decltype(&PQclear)> result{
-      PQexec(conn.get(), sql.c_str()), &PQclear};
+    PQexec(conn.get(), sql.c_str()), &PQclear};
   switch (PQresultStatus(result.get())) {
   case PGRES_TUPLES_OK:
     return PQgetvalue(result.get(), 0, 0);
@@ -215,7 +215,7 @@ TEST_F(dev_postgres, stops_when_its_owner_is_killed) {
   victim.kill();
   EXPECT_TRUE(wait_until([&] { return !alive(server.server); }, 30s));
   EXPECT_TRUE(
-      wait_until([&] { return !fs::exists(server.data.parent_path()); }, 30s));
+    wait_until([&] { return !fs::exists(server.data.parent_path()); }, 30s));
 }
 
 TEST_F(dev_postgres, keeps_the_data_of_a_kept_directory) {
@@ -335,13 +335,13 @@ TEST_F(dev_postgres, says_what_is_wrong_with_a_setting) {
   EXPECT_NE(error.find("did not start"), std::string::npos) << error;
   EXPECT_NE(error.find("invalid value for parameter \"max_connections\""),
             std::string::npos)
-      << error;
+    << error;
 }
 
 TEST_F(dev_postgres, refuses_a_directory_that_it_did_not_make) {
   std::ofstream{scratch / "precious"} << "data";
-  const auto error = error_of(
-      [&] { dev::postgres{{.directory = scratch, .fsync = false}}; });
+  const auto error
+    = error_of([&] { dev::postgres{{.directory = scratch, .fsync = false}}; });
   EXPECT_NE(error.find("did not make it"), std::string::npos) << error;
   EXPECT_TRUE(fs::exists(scratch / "precious"));
 }
@@ -352,7 +352,20 @@ TEST_F(dev_postgres, refuses_the_data_of_another_version) {
   const auto error = error_of([&] { dev::postgres{kept()}; });
   EXPECT_NE(error.find("install postgresql-9, or remove the directory"),
             std::string::npos)
-      << error;
+    << error;
+}
+
+TEST_F(dev_postgres, finds_the_programs_of_postgresql) {
+  EXPECT_EQ(dev::find_program("initdb").filename(), "initdb");
+  EXPECT_EQ(dev::find_program("pgbench").filename(), "pgbench");
+  const auto error = error_of([] { dev::find_program("pg_nonsense"); });
+  EXPECT_NE(error.find("pg_nonsense is neither in PATH nor"), std::string::npos)
+    << error;
+}
+
+TEST_F(dev_postgres, keeps_nothing_under_a_name_that_leads_elsewhere) {
+  for (const auto* name : {"", ".", "..", "../other", "a/b"})
+    EXPECT_THROW(dev::default_directory(name), std::runtime_error) << name;
 }
 
 TEST_F(dev_postgres, is_not_started_where_the_environment_names_a_database) {

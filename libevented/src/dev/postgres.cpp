@@ -1,26 +1,15 @@
-// A server's directory:
-//
-//   owners     every owner holds a shared lock on it, the keeper waits for the
-//              exclusive one; it also marks the directory as ours
-//   starting   locked while someone sets the server up or starts it
-//   keeper     locked by the keeper
-//   data/      what initdb made
-//   server.log
-//   setup.log  the output of initdb and pg_ctl
-//   socket     where the path is too long for a Unix socket: a link to a
-//              directory with a short one
-
+#include "directory.hpp"
 #include "keeper.hpp"
 #include "process.hpp"
 
 #include <evented/dev/postgres.hpp>
 
 #include <array>
-#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <sstream>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 namespace evented::dev {
 
@@ -30,10 +19,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto user_name = "evented";
-constexpr auto socket_name = "/.s.PGSQL.5432";
-
-// How long others may take to start or stop a server in the same directory.
-constexpr auto patience = 90s;
 
 std::string shell_quoted(std::string_view text) {
   std::string result = "'";
@@ -47,7 +32,7 @@ std::string shell_quoted(std::string_view text) {
 
 std::string percent_encoded(std::string_view text) {
   constexpr std::string_view unreserved
-      = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
   constexpr std::string_view digits = "0123456789ABCDEF";
   std::string result;
   for (const auto c : text) {
@@ -61,83 +46,6 @@ std::string percent_encoded(std::string_view text) {
     result += digits[byte & 15];
   }
   return result;
-}
-
-bool fits_socket(const fs::path& directory) {
-  return directory.native().size() + std::string_view{socket_name}.size()
-         < sizeof(sockaddr_un::sun_path);
-}
-
-/// Makes a directory with a short path that only `who` may enter.
-fs::path make_temporary(const account& who) {
-  std::string path = "/tmp/evented-XXXXXX";
-  if (!mkdtemp(path.data()))
-    throw_errno("cannot make a directory " + path);
-  if (who.foreign() && chown(path.c_str(), who.uid, who.gid) != 0)
-    throw_errno("cannot give " + path + " to " + who.name);
-  return path;
-}
-
-/// Makes a directory that is kept, or checks that an existing one is ours.
-fs::path make_kept(const fs::path& wanted, const account& who) {
-  auto path = fs::absolute(wanted).lexically_normal();
-  if (!path.has_filename())
-    path = path.parent_path();
-  const auto& name = path.native();
-  // pg_ctl hands the path to a shell, in double quotes.
-  if (name.find_first_of("\"$`\\\n") != std::string::npos)
-    throw std::runtime_error("a server's directory cannot have quotes, $, \\ "
-                             "or a line break in its name: "
-                             + name);
-  fs::create_directories(path.parent_path());
-  path = fs::canonical(path.parent_path()) / path.filename();
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-    throw_errno("cannot make the directory " + name);
-  struct stat info {};
-  if (lstat(path.c_str(), &info) != 0)
-    throw_errno("cannot read the directory " + name);
-  if (!S_ISDIR(info.st_mode))
-    throw std::runtime_error(name + " is not a directory");
-  if (info.st_uid != who.uid && info.st_uid != geteuid())
-    throw std::runtime_error("the directory " + name
-                             + " belongs to another user");
-  if (!fs::exists(path / "owners") && !fs::is_empty(path))
-    throw std::runtime_error("the directory " + name
-                             + " exists, and this library did not make it");
-  if (info.st_uid != who.uid && chown(path.c_str(), who.uid, who.gid) != 0)
-    throw_errno("cannot give " + name + " to " + who.name);
-  if ((info.st_mode & 077) != 0 && chmod(path.c_str(), 0700) != 0)
-    throw_errno("cannot close " + name + " to others");
-  if (who.foreign() && run({"test", "-x", path}, who, "/dev/null") != 0)
-    throw std::runtime_error("PostgreSQL refuses root and runs as " + who.name
-                             + " here, who cannot reach " + name);
-  return path;
-}
-
-descriptor open_lock(const fs::path& path, const account& who) {
-  descriptor result{
-      open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
-  if (result.get() < 0)
-    throw_errno("cannot open " + path.native());
-  if (who.foreign() && fchown(result.get(), who.uid, who.gid) != 0)
-    throw_errno("cannot give " + path.native() + " to " + who.name);
-  return result;
-}
-
-bool try_lock(const descriptor& file, int mode) {
-  return flock(file.get(), mode | LOCK_NB) == 0;
-}
-
-bool lock(const descriptor& file, int mode) {
-  return wait_for([&] { return try_lock(file, mode); }, patience);
-}
-
-/// Checks whether the descriptor is still what stands at the path.
-bool same_file(const descriptor& file, const fs::path& path) {
-  struct stat one {};
-  struct stat other {};
-  return fstat(file.get(), &one) == 0 && stat(path.c_str(), &other) == 0
-         && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 int major_version(const fs::path& bin, const account& who,
@@ -230,9 +138,8 @@ public:
       ::kill(child, SIGKILL);
     processes.push_back(server);
     // A new server refuses to start while one of them uses the shared memory.
-    const auto gone = [&] {
-      return std::none_of(processes.begin(), processes.end(), alive);
-    };
+    const auto gone
+      = [&] { return std::none_of(processes.begin(), processes.end(), alive); };
     if (!wait_for(gone, patience))
       throw failure("the killed server does not go away");
   }
@@ -250,9 +157,9 @@ private:
     open_lock(dir_ / "starting", who_);
     open_lock(dir_ / "keeper", who_);
     const auto status
-        = run({"sh", "-c", std::string{keeper_script}, "evented-keeper", dir_,
-               temporary() ? "temporary" : "kept"},
-              who_, "/dev/null");
+      = run({"sh", "-c", std::string{keeper_script}, "evented-keeper", dir_,
+             temporary() ? "temporary" : "kept"},
+            who_, "/dev/null");
     if (status != 0)
       throw std::runtime_error("cannot start the keeper of " + dir_.native());
   }
@@ -297,7 +204,7 @@ private:
 
   bool keeper_works() const {
     const descriptor file{
-        open((dir_ / "owners").c_str(), O_RDONLY | O_CLOEXEC)};
+      open((dir_ / "owners").c_str(), O_RDONLY | O_CLOEXEC)};
     return file.get() >= 0 && !try_lock(file, LOCK_SH);
   }
 
@@ -318,9 +225,9 @@ private:
       fs::remove_all(fresh);
       fs::remove(setup);
       const auto status
-          = run({bin_ / "initdb", "--pgdata", fresh, "--username", user_name,
-                 "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"},
-                who_, setup);
+        = run({bin_ / "initdb", "--pgdata", fresh, "--username", user_name,
+               "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"},
+              who_, setup);
       if (status != 0)
         throw std::runtime_error("initdb failed:\n" + tail(read_file(setup)));
       fs::rename(fresh, data());
@@ -342,16 +249,16 @@ private:
   void choose_version(int wanted) {
     const auto found = major_version(bin_, who_, dir_ / "setup.log");
     const auto other
-        = fs::path{"/usr/lib/postgresql"} / std::to_string(wanted) / "bin";
+      = fs::path{"/usr/lib/postgresql"} / std::to_string(wanted) / "bin";
     if (found == wanted)
       return;
     if (!fs::exists(other / "postgres"))
       throw std::runtime_error(
-          "the data in " + dir_.native() + " is PostgreSQL "
-          + std::to_string(wanted) + "'s, but " + bin_.native() + " is version "
-          + std::to_string(found) + ": install postgresql-"
-          + std::to_string(wanted)
-          + ", or remove the directory to start without the data");
+        "the data in " + dir_.native() + " is PostgreSQL "
+        + std::to_string(wanted) + "'s, but " + bin_.native() + " is version "
+        + std::to_string(found) + ": install postgresql-"
+        + std::to_string(wanted)
+        + ", or remove the directory to start without the data");
     bin_ = other;
   }
 
@@ -386,10 +293,10 @@ private:
     // The shell holds the lock until pg_ctl is through, also where this process
     // dies meanwhile; the server itself must not hold it.
     const auto status
-        = run({"sh", "-c", R"("$@" 3<&-; exit $?)", "sh", bin_ / "pg_ctl",
-               "start", "--wait", "--timeout=60", "--silent", "--pgdata",
-               data(), "--log", log(), "--options", line},
-              who_, setup, starting.get());
+      = run({"sh", "-c", R"("$@" 3<&-; exit $?)", "sh", bin_ / "pg_ctl",
+             "start", "--wait", "--timeout=60", "--silent", "--pgdata", data(),
+             "--log", log(), "--options", line},
+            who_, setup, starting.get());
     if (status != 0 || pid() == 0)
       throw failure("PostgreSQL did not start: " + tail(read_file(setup)));
   }
@@ -412,7 +319,7 @@ private:
 // -- postgres -----------------------------------------------------------------
 
 postgres::postgres(postgres_options opts)
-    : impl_(std::make_unique<impl>(std::move(opts))) {
+  : impl_(std::make_unique<impl>(std::move(opts))) {
   // nop
 }
 
@@ -488,7 +395,9 @@ fs::path default_directory(std::string_view name) {
   else
     parent = "/var/tmp/evented-" + std::to_string(geteuid());
   fs::create_directories(parent.parent_path());
-  if (mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST)
+  if (mkdir(parent.c_str(), 0755) == 0)
+    fs::permissions(parent, fs::perms{0755}); // whatever the umask is
+  else if (errno != EEXIST)
     throw_errno("cannot make the directory " + parent.native());
   struct stat info {};
   if (lstat(parent.c_str(), &info) != 0)

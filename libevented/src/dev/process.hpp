@@ -178,12 +178,12 @@ inline int run(arguments args, const account& who, const fs::path& output,
   sigfillset(&signals);
   posix_spawnattr_setsigdefault(&attributes, &signals);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID
-                                            | POSIX_SPAWN_SETSIGMASK
-                                            | POSIX_SPAWN_SETSIGDEF);
+                                          | POSIX_SPAWN_SETSIGMASK
+                                          | POSIX_SPAWN_SETSIGDEF);
   pid_t pid = 0;
   const auto code
-      = posix_spawnp(&pid, args.front().c_str(), &actions, &attributes,
-                     to_argv(args).data(), to_argv(env).data());
+    = posix_spawnp(&pid, args.front().c_str(), &actions, &attributes,
+                   to_argv(args).data(), to_argv(env).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (code != 0)
