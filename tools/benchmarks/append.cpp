@@ -3,7 +3,9 @@
 #include "pgbench.hpp"
 #include "row.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <map>
 #include <optional>
 #include <stdexcept>
 
@@ -103,25 +105,26 @@ public:
     db.run("vacuum analyze ancestor_bench.event");
     ancestor_.emplace(url_, ancestor_script);
     checkpoint(url_);
-    auto best = 0.0;
-    for (auto clients : {1u, 2u, 4u, 8u, 16u, 32u}) {
-      auto x = ancestor_->run(clients, env.calibration).per_second;
+    // Twice, since a busy moment must not decide.
+    std::map<unsigned, double> found;
+    for (auto pass = 0; pass < 2; ++pass)
+      for (auto clients : {1u, 2u, 4u, 8u, 16u, 32u})
+        found[clients] = std::max(
+          found[clients], ancestor_->run(clients, env.calibration).per_second);
+    for (auto& [clients, x] : found) {
       std::printf("  pgbench, the ancestor's sequence, %2u clients: %8.0f/s\n",
                   clients, x);
-      if (x > best) {
-        best = x;
+      if (x > found[clients_])
         clients_ = clients;
-      }
     }
   }
 
   double ours(const environment& env) override {
     auto x = checked_load(env, {});
     std::printf("  %s: ours %.0f/s, %lld events stored for as many accepted "
-                "commands; %.1f us CPU each here, %.2f cores\n",
+                "commands; CPU per command: here %.1f us, PostgreSQL %.1f us\n",
                 name().c_str(), x.commands_per_second,
-                static_cast<long long>(x.accepted), x.cpu_us_per_command,
-                x.cores);
+                static_cast<long long>(x.accepted), x.own_cpu, x.server_cpu);
     return x.commands_per_second;
   }
 
@@ -166,11 +169,11 @@ public:
     auto x = run_load(env, options);
     auto committed = commits.settled();
     auto mean
-        = static_cast<double>(x.accepted) / static_cast<double>(committed);
+      = static_cast<double>(x.accepted) / static_cast<double>(committed);
     std::printf(
-        "  %s: %lld commands in %lld commits, start-up included: %.1f\n",
-        name().c_str(), static_cast<long long>(x.accepted),
-        static_cast<long long>(committed), mean);
+      "  %s: %lld commands in %lld commits, start-up included: %.1f\n",
+      name().c_str(), static_cast<long long>(x.accepted),
+      static_cast<long long>(committed), mean);
     return mean;
   }
 

@@ -20,11 +20,11 @@ std::runtime_error failure(PGconn* x, const std::string& what) {
 // -- connection ---------------------------------------------------------------
 
 connection::connection(const std::string& url)
-    : handle_(PQconnectdb(url.c_str())) {
+  : handle_(PQconnectdb(url.c_str())) {
   if (PQstatus(handle_.get()) != CONNECTION_OK)
     throw failure(handle_.get(), "cannot connect");
   PQsetNoticeProcessor(
-      handle_.get(), [](void*, const char*) {}, nullptr);
+    handle_.get(), [](void*, const char*) {}, nullptr);
 }
 
 connection::~connection() = default;
@@ -35,7 +35,7 @@ void connection::closer::operator()(PGconn* x) const noexcept {
 
 std::string connection::run(const std::string& sql) {
   std::unique_ptr<PGresult, decltype(&PQclear)> result{
-      PQexec(handle_.get(), sql.c_str()), &PQclear};
+    PQexec(handle_.get(), sql.c_str()), &PQclear};
   auto status = PQresultStatus(result.get());
   if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
     throw failure(handle_.get(), sql);
@@ -80,12 +80,12 @@ std::int64_t commit_counter::read_when_idle() {
                                "be told apart");
     connection_.run("select pg_stat_clear_snapshot()");
     auto others = connection_.number(
-        "select count(*) from pg_stat_activity where datname "
-        "= current_database() and backend_type = 'client "
-        "backend' and pid <> pg_backend_pid()");
+      "select count(*) from pg_stat_activity where datname "
+      "= current_database() and backend_type = 'client "
+      "backend' and pid <> pg_backend_pid()");
     auto commits
-        = connection_.number("select xact_commit from pg_stat_database where "
-                             "datname = current_database()");
+      = connection_.number("select xact_commit from pg_stat_database where "
+                           "datname = current_database()");
     unchanged = others == 0 && commits == last ? unchanged + 1 : 0;
     last = commits;
     std::this_thread::sleep_for(200ms);

@@ -1,5 +1,6 @@
 #include "load.hpp"
 
+#include "cpu_time.hpp"
 #include "tally.hpp"
 
 #include <caf/actor_system.hpp>
@@ -11,7 +12,6 @@
 #include <mutex>
 #include <random>
 #include <stdexcept>
-#include <sys/resource.h>
 #include <utility>
 #include <vector>
 
@@ -52,13 +52,13 @@ public:
   load_driver(caf::actor_config& cfg, std::shared_ptr<progress> state,
               caf::actor region, std::vector<evented::uuid> ids,
               std::size_t in_flight, unsigned seed)
-      : caf::event_based_actor(cfg),
-        state_(std::move(state)),
-        region_(std::move(region)),
-        ids_(std::move(ids)),
-        versions_(ids_.size(), 0),
-        in_flight_(in_flight),
-        random_(seed) {
+    : caf::event_based_actor(cfg),
+      state_(std::move(state)),
+      region_(std::move(region)),
+      ids_(std::move(ids)),
+      versions_(ids_.size(), 0),
+      in_flight_(in_flight),
+      random_(seed) {
     // nop
   }
 
@@ -75,16 +75,16 @@ public:
 private:
   void next() {
     auto i
-        = touched_ < ids_.size() ? touched_++ : random_() * ids_.size() >> 32;
+      = touched_ < ids_.size() ? touched_++ : random_() * ids_.size() >> 32;
     // No timeout: the entities have theirs, and CAF's cost a lock each.
 #if EVENTED_CAF < 10000
     request(region_, caf::infinite, ids_[i], add{1})
 #else
     mail(ids_[i], add{1})
-        .request(region_, caf::infinite)
+      .request(region_, caf::infinite)
 #endif
-        .then([this, i](const evented::accepted& x) { on_accepted(i, x); },
-              [this](const caf::error& why) { fail(render(why)); });
+      .then([this, i](const evented::accepted& x) { on_accepted(i, x); },
+            [this](const caf::error& why) { fail(render(why)); });
   }
 
   void on_accepted(std::size_t i, const evented::accepted& x) {
@@ -146,15 +146,6 @@ void pass(const drivers& xs, steady::duration duration) {
                       / static_cast<int>(xs.size()));
 }
 
-double cpu_seconds() {
-  rusage x{};
-  getrusage(RUSAGE_SELF, &x);
-  auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-  };
-  return seconds(x.ru_utime) + seconds(x.ru_stime);
-}
-
 } // namespace
 
 load_result run_load(const environment& env, const load_options& options) {
@@ -182,8 +173,8 @@ load_result run_load(const environment& env, const load_options& options) {
       id = evented::uuid::v4();
     states.push_back(std::make_shared<progress>());
     actors.push_back(
-        sys.spawn<load_driver>(states.back(), region, std::move(ids),
-                               options.in_flight / env.drivers, i + 1));
+      sys.spawn<load_driver>(states.back(), region, std::move(ids),
+                             options.in_flight / env.drivers, i + 1));
   }
   auto stop = [&] {
     for (auto& x : states)
@@ -193,23 +184,24 @@ load_result run_load(const environment& env, const load_options& options) {
   load_result result;
   try {
     auto warm
-        = static_cast<std::int64_t>(2 * options.entities + options.in_flight);
+      = static_cast<std::int64_t>(2 * options.entities + options.in_flight);
     auto give_up = steady::now() + 120s;
     while (answered(states) < warm) {
       if (steady::now() > give_up)
         throw std::runtime_error("the entities do not answer");
       pass(states, 20ms);
     }
-    auto cpu = cpu_seconds();
+    auto own_cpu = own_cpu_seconds();
+    auto server_cpu = server_cpu_seconds(env.server);
     auto begin = steady::now();
     auto first = answered(states);
     pass(states, env.duration);
     auto commands = static_cast<double>(answered(states) - first);
     auto seconds = std::chrono::duration<double>(steady::now() - begin).count();
-    cpu = cpu_seconds() - cpu;
+    auto us = 1e6 / commands;
+    result.own_cpu = us * (own_cpu_seconds() - own_cpu);
+    result.server_cpu = us * (server_cpu_seconds(env.server) - server_cpu);
     result.commands_per_second = commands / seconds;
-    result.cpu_us_per_command = 1e6 * cpu / commands;
-    result.cores = cpu / seconds;
     stop();
     for (auto& x : states)
       if (!x->wait_for_end(60s))

@@ -23,10 +23,9 @@ struct load_result {
   double commands_per_second = 0;
   /// All accepted commands, those of the warm-up included.
   std::int64_t accepted = 0;
-  /// CPU time of this process per command in the measured time.
-  double cpu_us_per_command = 0;
-  /// How many cores this process kept busy.
-  double cores = 0;
+  /// CPU time of this process and of the server, in microseconds per command.
+  double own_cpu = 0;
+  double server_cpu = 0;
 };
 
 /// Starts an actor system with an entity region, sends a command to each of the

@@ -29,7 +29,7 @@ int measure(const settings& how, bench::environment env) {
   for (auto& x : bench::all_rows())
     if (how.rows.empty()
         || std::find(how.rows.begin(), how.rows.end(), x->name())
-               != how.rows.end())
+             != how.rows.end())
       rows.push_back(std::move(x));
 
   std::puts("Looking for a database ...");
@@ -37,6 +37,7 @@ int measure(const settings& how, bench::environment env) {
   if (db.server() != nullptr)
     std::puts("A private PostgreSQL runs: default settings, fsync on.");
   env.url = db.url();
+  env.server = db.server() != nullptr ? db.server()->pid() : 0;
 
   std::vector<bench::samples> all;
   for (auto& x : rows) {
@@ -77,14 +78,14 @@ int main(int argc, char** argv) {
   settings how;
   bench::environment env;
   CLI::App app{
-      "Measures libevented row by row, each in turns with its baseline, on one "
-      "PostgreSQL: a private one that goes away afterwards, or the one that "
-      "EVENTED_DATABASE_URL names (where the schemas evented_bench and "
-      "ancestor_bench are dropped).\n\n"
-      "ours, baseline and ratio are medians over the rounds, the ratio taken "
-      "round by round; spread is (largest - smallest) / median of the ratio. "
-      "Figures of different runs or machines do not compare, ratios do.",
-      "evented_bench"};
+    "Measures libevented row by row, each in turns with its baseline, on one "
+    "PostgreSQL: a private one that goes away afterwards, or the one that "
+    "EVENTED_DATABASE_URL names (where the schemas evented_bench and "
+    "ancestor_bench are dropped).\n\n"
+    "ours, baseline and ratio are medians over the rounds, the ratio taken "
+    "round by round; spread is (largest - smallest) / median of the ratio. "
+    "Figures of different runs or machines do not compare, ratios do.",
+    "evented_bench"};
   app.add_flag("--quick", how.quick,
                "Takes less than a minute: 3 short rounds");
   auto* rounds = app.add_option("--rounds", how.rounds,
@@ -94,14 +95,14 @@ int main(int argc, char** argv) {
                                  "How long each side of a row takes (5)");
   seconds->check(CLI::PositiveNumber);
   app.add_option("--row", how.rows, "Measures only this row; may be repeated")
-      ->check(CLI::IsMember(names));
+    ->check(CLI::IsMember(names));
   app.add_option("--json", how.json,
                  "Writes a list of objects with name, unit, ours, baseline, "
                  "ratio and spread to this file");
   app.add_option("--drivers", env.drivers, "How many actors send commands (1)")
-      ->check(CLI::Range(1, 64));
+    ->check(CLI::Range(1, 64));
   app.add_option("--policy", env.policy, "The policy of CAF's scheduler")
-      ->check(CLI::IsMember({"sharing", "stealing"}));
+    ->check(CLI::IsMember({"sharing", "stealing"}));
   app.add_option("--threads", env.threads,
                  "The threads of CAF's scheduler (0: as CAF does)");
   CLI11_PARSE(app, argc, argv);
@@ -112,8 +113,8 @@ int main(int argc, char** argv) {
       how.seconds = 2;
     env.calibration = 1000ms;
   }
-  env.duration = std::chrono::milliseconds{
-      static_cast<std::int64_t>(1000 * how.seconds)};
+  env.duration
+    = std::chrono::milliseconds{static_cast<std::int64_t>(1000 * how.seconds)};
   try {
     return measure(how, env);
   } catch (const std::exception& e) {

@@ -36,13 +36,13 @@ double number_after(const std::string& text, const std::string& label) {
 } // namespace
 
 pgbench::pgbench(std::string url, const std::string& script)
-    : url_(std::move(url)),
-      file_((std::filesystem::temp_directory_path() / "evented-bench-XXXXXX")
-                .string()) {
+  : url_(std::move(url)),
+    file_((std::filesystem::temp_directory_path() / "evented-bench-XXXXXX")
+            .string()) {
   auto fd = mkstemp(file_.data());
   if (fd < 0
       || write(fd, script.data(), script.size())
-             != static_cast<ssize_t>(script.size()))
+           != static_cast<ssize_t>(script.size()))
     throw std::runtime_error("cannot write " + file_);
   close(fd);
 }
@@ -57,12 +57,11 @@ pgbench::outcome pgbench::run(unsigned clients,
   auto seconds = std::max<std::int64_t>(1, (duration.count() + 500) / 1000);
   auto threads = std::clamp(std::thread::hardware_concurrency(), 1u, clients);
   auto command
-      = quote(evented::dev::find_program("pgbench").string())
-        + " --no-vacuum --protocol=prepared --client=" + std::to_string(clients)
-        + " --jobs=" + std::to_string(threads)
-        + " --time=" + std::to_string(seconds)
-        + " --define=clients=" + std::to_string(clients)
-        + " --file=" + quote(file_) + " " + quote(url_) + " 2>&1";
+    = quote(evented::dev::find_program("pgbench").string())
+      + " --no-vacuum --protocol=prepared --client=" + std::to_string(clients)
+      + " --jobs=" + std::to_string(threads) + " --time="
+      + std::to_string(seconds) + " --define=clients=" + std::to_string(clients)
+      + " --file=" + quote(file_) + " " + quote(url_) + " 2>&1";
   auto* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr)
     throw std::runtime_error("cannot run pgbench");
@@ -74,7 +73,7 @@ pgbench::outcome pgbench::run(unsigned clients,
     throw std::runtime_error("pgbench failed:\n" + output);
   return {number_after(output, "tps = "),
           static_cast<std::int64_t>(number_after(
-              output, "number of transactions actually processed: "))};
+            output, "number of transactions actually processed: "))};
 }
 
 } // namespace bench

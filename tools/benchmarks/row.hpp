@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <sys/types.h>
 #include <vector>
 
 namespace bench {
@@ -11,10 +12,12 @@ namespace bench {
 struct environment {
   /// Where the database is.
   std::string url;
+  /// The server's first process, 0 where it is not ours.
+  pid_t server = 0;
   /// How long one side of a row is measured in each round.
   std::chrono::milliseconds duration{5000};
-  /// How long each client count is tried to find the best one.
-  std::chrono::milliseconds calibration{3000};
+  /// How long each client count is tried, twice, to find the best one.
+  std::chrono::milliseconds calibration{2000};
   /// How many actors send commands.
   unsigned drivers = 1;
   /// The policy and the threads of CAF's scheduler; 0: what CAF does itself.
