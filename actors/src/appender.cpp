@@ -27,7 +27,7 @@ public:
   using job_ptr = std::shared_ptr<append_job>;
 
   appender(caf::actor_config& cfg, std::shared_ptr<store> where)
-      : caf::event_based_actor(cfg), options_(where->options()) {
+    : caf::event_based_actor(cfg), options_(where->options()) {
     worker_ = spawn_append_worker(system(), std::move(where));
     set_exit_handler([this](caf::exit_msg& x) {
       stopping_ = true;
@@ -40,22 +40,22 @@ public:
 
   caf::behavior make_behavior() override {
     return {
-        [this](append_order& x) {
-          x.job->entity = current_sender();
-          queue_.push_back(std::move(x.job));
-          pump();
-          keep_ticking();
-        },
-        [this](append_worked& x) { on_worked(*x.batch); },
-        [this](retry) {
-          waiting_ = false;
-          pump();
-        },
-        [this](tick) {
-          ticking_ = false;
-          look_at_deadlines();
-          keep_ticking();
-        },
+      [this](append_order& x) {
+        x.job->entity = current_sender();
+        queue_.push_back(std::move(x.job));
+        pump();
+        keep_ticking();
+      },
+      [this](append_worked& x) { on_worked(*x.batch); },
+      [this](retry) {
+        waiting_ = false;
+        pump();
+      },
+      [this](tick) {
+        ticking_ = false;
+        look_at_deadlines();
+        keep_ticking();
+      },
     };
   }
 

@@ -16,25 +16,29 @@ entity_actor::entity_actor(caf::actor_config& cfg,
                            std::shared_ptr<const region_settings> settings,
                            entity_id id, std::uint64_t incarnation,
                            caf::weak_actor_ptr region)
-    : caf::event_based_actor(cfg),
-      settings_(std::move(settings)),
-      id_(std::move(id)),
-      incarnation_(incarnation),
-      region_(std::move(region)),
-      model_(settings_->make_model()) {
+  : caf::event_based_actor(cfg),
+    settings_(std::move(settings)),
+    id_(std::move(id)),
+    incarnation_(incarnation),
+    region_(std::move(region)),
+    model_(settings_->make_model()) {
   // nop
 }
 
 caf::behavior entity_actor::make_behavior() {
   return {
-      [this](delivery& x) { on_delivery(x); },
-      [this](append_done& x) { on_append_done(*x.job); },
-      [this](load_done& x) { on_load_done(*x.job); },
-      [this](overdue x) { on_overdue(x.maybe_sent); },
-      [this](stop) {
-        stopping_ = true;
-        advance();
-      },
+    [this](delivery& x) { on_delivery(x); },
+    [this](append_done& x) { on_append_done(*x.job); },
+    [this](load_done& x) {
+      // It may have been cancelled while it was on its way.
+      if (x.job == load_)
+        on_load_done(*x.job);
+    },
+    [this](overdue x) { on_overdue(x.maybe_sent); },
+    [this](stop) {
+      stopping_ = true;
+      advance();
+    },
   };
 }
 
@@ -64,7 +68,7 @@ void entity_actor::on_delivery(delivery& x) {
   if (queue_.size() + in_flight_.size() >= settings_->max_queue) {
     refuse(cmd, failure(errc::overloaded,
                         std::to_string(settings_->max_queue)
-                            + " commands wait already; try again later"));
+                          + " commands wait already; try again later"));
     return;
   }
   queue_.push_back(std::move(cmd));
@@ -99,8 +103,8 @@ void entity_actor::on_append_done(append_job& job) {
     if (++cmd.conflicts >= settings_->max_conflicts) {
       refuse(cmd,
              failure(errc::conflict, "other processes were faster in each of "
-                                         + std::to_string(cmd.conflicts)
-                                         + " rounds; try again"));
+                                       + std::to_string(cmd.conflicts)
+                                       + " rounds; try again"));
       ++i;
     }
     break;
@@ -149,11 +153,11 @@ void entity_actor::on_load_done(load_job& job) {
       model_->replay(event);
     } catch (const std::exception& e) {
       give_up(evented::make_error(
-          errc::corrupt_event,
-          settings_->type_name + " " + to_string(id_) + ", version "
-              + std::to_string(event.version) + ": the event \"" + event.name
-              + "\" (seq_no " + std::to_string(event.seq_no)
-              + ") cannot be applied: " + e.what()));
+        errc::corrupt_event, settings_->type_name + " " + to_string(id_)
+                               + ", version " + std::to_string(event.version)
+                               + ": the event \"" + event.name + "\" (seq_no "
+                               + std::to_string(event.seq_no)
+                               + ") cannot be applied: " + e.what()));
       return;
     }
     version_ = event.version;
@@ -265,11 +269,11 @@ append_step entity_actor::decide(command& x) {
     for (auto& event : x.decision.events)
       if (event.payload.size() + event.metadata.size() > limit)
         throw error(
-            errc::invalid_event,
-            "the event \"" + std::string{event.name} + "\" has "
-                + std::to_string(event.payload.size() + event.metadata.size())
-                + " bytes, more than max_event_bytes (" + std::to_string(limit)
-                + ")");
+          errc::invalid_event,
+          "the event \"" + std::string{event.name} + "\" has "
+            + std::to_string(event.payload.size() + event.metadata.size())
+            + " bytes, more than max_event_bytes (" + std::to_string(limit)
+            + ")");
   } catch (const error& e) {
     refusal(e.code() == errc::invalid_event ? e.code() : errc::handler_failed,
             e.what());
@@ -346,7 +350,7 @@ void entity_actor::settle(command& x, append_step& step) {
     }
   }
   answer(x, x.decision.answer(
-                accepted{step.after + step.events.size(), step.seq_no}));
+              accepted{step.after + step.events.size(), step.seq_no}));
 }
 
 std::string entity_actor::where() const {
@@ -360,13 +364,12 @@ caf::error entity_actor::failure(errc code, const std::string& what) const {
 
 caf::error entity_actor::out_of_time(bool maybe_sent) const {
   return maybe_sent
-             ? failure(
-                 errc::outcome_unknown,
-                 "the database did not say in time whether the command was "
-                 "stored; it may be, now or later")
-             : failure(errc::unavailable,
-                       "the database was out of reach in time; nothing was "
-                       "stored, try again");
+           ? failure(errc::outcome_unknown,
+                     "the database did not say in time whether the command was "
+                     "stored; it may be, now or later")
+           : failure(errc::unavailable,
+                     "the database was out of reach in time; nothing was "
+                     "stored, try again");
 }
 
 } // namespace evented::detail

@@ -34,16 +34,16 @@ namespace detail {
 void add_error_category([[maybe_unused]] caf::actor_system_config& cfg) {
 #if EVENTED_CAF < 1800
   cfg.add_error_category(
-      caf::atom("evented"),
-      [](std::uint8_t code, caf::atom_value, const caf::message& context) {
-        std::string result = "evented::";
-        result += to_string(static_cast<errc>(code));
-        if (context.match_elements<std::string>())
-          result += ": " + context.get_as<std::string>(0);
-        else if (!context.empty())
-          result += ": " + caf::to_string(context);
-        return result;
-      });
+    caf::atom("evented"),
+    [](std::uint8_t code, caf::atom_value, const caf::message& context) {
+      std::string result = "evented::";
+      result += to_string(static_cast<errc>(code));
+      if (context.match_elements<std::string>())
+        result += ": " + context.get_as<std::string>(0);
+      else if (!context.empty())
+        result += ": " + caf::to_string(context);
+      return result;
+    });
 #endif
 }
 

@@ -9,7 +9,7 @@ namespace evented {
 class journal::state {
 public:
   state(caf::actor_system& sys, std::shared_ptr<evented::store> opened)
-      : store_(std::move(opened)), loader_(detail::spawn_loader(sys, store_)) {
+    : store_(std::move(opened)), loader_(detail::spawn_loader(sys, store_)) {
     for (unsigned i = 0; i < store_->options().writers; ++i)
       appenders_.push_back(detail::spawn_appender(sys, store_));
   }
@@ -30,12 +30,12 @@ public:
 };
 
 journal::journal(caf::actor_system& sys, const journal_options& options)
-    : journal(sys, open_store(options)) {
+  : journal(sys, open_store(options)) {
   // nop
 }
 
 journal::journal(caf::actor_system& sys, std::shared_ptr<evented::store> opened)
-    : state_(std::make_shared<const state>(sys, std::move(opened))) {
+  : state_(std::make_shared<const state>(sys, std::move(opened))) {
   // nop
 }
 

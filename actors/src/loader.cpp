@@ -12,7 +12,7 @@ public:
   using job_ptr = std::shared_ptr<load_job>;
 
   loader(caf::actor_config& cfg, std::shared_ptr<store> where)
-      : caf::event_based_actor(cfg) {
+    : caf::event_based_actor(cfg) {
     for (unsigned i = 0; i < where->options().readers; ++i)
       idle_.push_back(spawn_load_worker(system(), where));
     workers_ = idle_;
@@ -27,25 +27,26 @@ public:
 
   caf::behavior make_behavior() override {
     return {
-        [this](load_order& x) {
-          x.job->entity = current_sender();
-          queue_.push_back(std::move(x.job));
-          pump();
-          keep_ticking();
-        },
-        [this](load_worked& x) {
-          idle_.push_back(caf::actor_cast<caf::actor>(current_sender()));
-          on_worked(*x.batch);
-        },
-        [this](retry) {
-          waiting_ = false;
-          pump();
-        },
-        [this](tick) {
-          ticking_ = false;
-          look_at_deadlines();
-          keep_ticking();
-        },
+      [this](load_order& x) {
+        x.job->entity = current_sender();
+        queue_.push_back(std::move(x.job));
+        pump();
+        keep_ticking();
+      },
+      [this](load_worked& x) {
+        idle_.push_back(caf::actor_cast<caf::actor>(current_sender()));
+        std::erase(running_, x.batch);
+        on_worked(*x.batch);
+      },
+      [this](retry) {
+        waiting_ = false;
+        pump();
+      },
+      [this](tick) {
+        ticking_ = false;
+        look_at_deadlines();
+        keep_ticking();
+      },
     };
   }
 
@@ -72,6 +73,7 @@ private:
         break;
       auto worker = std::move(idle_.back());
       idle_.pop_back();
+      running_.push_back(batch);
       seam::send(this, worker, load_work{std::move(batch)});
     }
     quit_when_idle();
@@ -100,23 +102,25 @@ private:
 
   void look_at_deadlines() {
     auto now = clock::now();
-    for (auto i = queue_.begin(); i != queue_.end();) {
-      if ((*i)->cancelled) {
-        i = queue_.erase(i);
-      } else {
-        if ((*i)->first_deadline <= now) {
-          seam::send(this, caf::actor_cast<caf::actor>((*i)->entity),
-                     overdue{false});
-          // The entity cancels what it no longer wants; else it is asked again.
-          (*i)->first_deadline = now + std::chrono::milliseconds{500};
-        }
-        ++i;
-      }
-    }
+    auto remind = [&](load_job& job) {
+      if (job.cancelled || job.first_deadline > now)
+        return;
+      seam::send(this, caf::actor_cast<caf::actor>(job.entity), overdue{false});
+      // The entity cancels what it no longer wants; else it is asked again.
+      job.first_deadline = now + std::chrono::milliseconds{500};
+    };
+    std::erase_if(queue_, [](auto& x) { return x->cancelled.load(); });
+    for (auto& job : queue_)
+      remind(*job);
+    // A worker may hang on a connection that is dead.
+    for (auto& batch : running_)
+      for (auto& job : batch->jobs)
+        remind(*job);
+    quit_when_idle();
   }
 
   void keep_ticking() {
-    if (ticking_ || queue_.empty())
+    if (ticking_ || (queue_.empty() && running_.empty()))
       return;
     ticking_ = true;
     seam::delayed_send(this, tick_interval, tick{});
@@ -130,6 +134,7 @@ private:
   std::vector<caf::actor> workers_;
   std::vector<caf::actor> idle_;
   std::deque<job_ptr> queue_;
+  std::vector<std::shared_ptr<load_batch>> running_;
   bool waiting_ = false;
   bool ticking_ = false;
   bool stopping_ = false;

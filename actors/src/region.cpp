@@ -6,7 +6,7 @@ namespace evented::detail {
 
 region::region(caf::actor_config& cfg,
                std::shared_ptr<const region_settings> settings)
-    : caf::event_based_actor(cfg), settings_(std::move(settings)) {
+  : caf::event_based_actor(cfg), settings_(std::move(settings)) {
   seam::on_unknown(this,
                    [this](const auto& msg) { return settings_->explain(msg); });
 }
@@ -18,7 +18,7 @@ caf::behavior region::make_behavior() {
 void region::on_exit() {
   auto why = evented::make_error(errc::shutting_down,
                                  settings_->type_name
-                                     + ": the application is shutting down");
+                                   + ": the application is shutting down");
   for (auto& [id, x] : residents_) {
     for (auto& held : x.waiting)
       held.promise.deliver(why);
@@ -31,9 +31,9 @@ void region::on_exit() {
 void region::deliver(entity_id id, std::unique_ptr<command_box> command) {
   if (!valid(id)) {
     make_response_promise().deliver(evented::make_error(
-        errc::invalid_id, settings_->type_name
-                              + ": a text ID has 1 to 512 bytes of valid UTF-8 "
-                                "without NUL"));
+      errc::invalid_id, settings_->type_name
+                          + ": a text ID has 1 to 512 bytes of valid UTF-8 "
+                            "without NUL"));
     return;
   }
   auto content = std::make_shared<delivery_content>();
@@ -58,10 +58,10 @@ void region::spawn_entity(const entity_id& id, resident& to) {
   // Runs in the thread of the dying entity, whatever it dies of. The region is
   // held weakly, or the two would keep each other alive.
   caf::actor_cast<caf::abstract_actor*>(to.actor)->attach_functor(
-      [self, incarnation = to.incarnation](const caf::error&) {
-        if (auto owner = caf::actor_cast<caf::actor>(self))
-          seam::anon_send(owner, stopped{incarnation});
-      });
+    [self, incarnation = to.incarnation](const caf::error&) {
+      if (auto owner = caf::actor_cast<caf::actor>(self))
+        seam::anon_send(owner, stopped{incarnation});
+    });
 }
 
 void region::on_stopping(std::uint64_t incarnation) {
@@ -95,12 +95,12 @@ caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {
   if (settings.ids != settings.journal.options().ids)
     throw error(errc::invalid_options,
                 settings.type_name + " has IDs of kind "
-                    + std::string{to_string(settings.ids)}
-                    + ", but this journal holds "
-                    + std::string{to_string(settings.journal.options().ids)}
-                    + "; set journal_options::ids");
+                  + std::string{to_string(settings.ids)}
+                  + ", but this journal holds "
+                  + std::string{to_string(settings.journal.options().ids)}
+                  + "; set journal_options::ids");
   return sys.spawn<region>(
-      std::make_shared<const region_settings>(std::move(settings)));
+    std::make_shared<const region_settings>(std::move(settings)));
 }
 
 } // namespace evented::detail

@@ -11,7 +11,7 @@ std::chrono::milliseconds backoff(unsigned failures) {
   thread_local std::minstd_rand random{std::random_device{}()};
   auto most = std::min(1000u, 10u << std::min(failures, 7u));
   return std::chrono::milliseconds{
-      std::uniform_int_distribution<unsigned>{5, most}(random)};
+    std::uniform_int_distribution<unsigned>{5, most}(random)};
 }
 
 namespace {
@@ -20,7 +20,7 @@ namespace {
 class lazy_session {
 public:
   explicit lazy_session(std::shared_ptr<store> where)
-      : where_(std::move(where)) {
+    : where_(std::move(where)) {
     // nop
   }
 
@@ -50,7 +50,7 @@ private:
 class append_worker : public caf::event_based_actor {
 public:
   append_worker(caf::actor_config& cfg, std::shared_ptr<store> where)
-      : caf::event_based_actor(cfg), session_(std::move(where)) {
+    : caf::event_based_actor(cfg), session_(std::move(where)) {
     // nop
   }
 
@@ -99,7 +99,7 @@ private:
 class load_worker : public caf::event_based_actor {
 public:
   load_worker(caf::actor_config& cfg, std::shared_ptr<store> where)
-      : caf::event_based_actor(cfg), session_(std::move(where)) {
+    : caf::event_based_actor(cfg), session_(std::move(where)) {
     // nop
   }
 

@@ -48,28 +48,28 @@ bool run(caf::scoped_actor& self, const caf::actor& counters,
          const evented::uuid& id, const char* name, std::uint64_t amount) {
   auto ok = false;
   self->request(counters, 10s, id, Command{amount})
-      .receive(
-          [&](const evented::accepted& a) {
-            ok = true;
-            std::printf("  %s %3lu  -> accepted, version %lu, seq_no %lu\n",
-                        name, static_cast<unsigned long>(amount),
-                        static_cast<unsigned long>(a.version),
-                        static_cast<unsigned long>(a.seq_no));
-          },
-          [&](const caf::error& err) {
-            if (auto up = evented::rejection<demo::overflow>(err))
-              std::printf("  %s %3lu  -> rejected, overflow above %lu\n", name,
-                          static_cast<unsigned long>(amount),
-                          static_cast<unsigned long>(up->value));
-            else if (auto down = evented::rejection<demo::underflow>(err))
-              std::printf("  %s %3lu  -> rejected, underflow below %lu\n", name,
-                          static_cast<unsigned long>(amount),
-                          static_cast<unsigned long>(down->value));
-            else
-              std::printf("  %s %3lu  -> %s\n", name,
-                          static_cast<unsigned long>(amount),
-                          self->system().render(err).c_str());
-          });
+    .receive(
+      [&](const evented::accepted& a) {
+        ok = true;
+        std::printf("  %s %3lu  -> accepted, version %lu, seq_no %lu\n", name,
+                    static_cast<unsigned long>(amount),
+                    static_cast<unsigned long>(a.version),
+                    static_cast<unsigned long>(a.seq_no));
+      },
+      [&](const caf::error& err) {
+        if (auto up = evented::rejection<demo::overflow>(err))
+          std::printf("  %s %3lu  -> rejected, overflow above %lu\n", name,
+                      static_cast<unsigned long>(amount),
+                      static_cast<unsigned long>(up->value));
+        else if (auto down = evented::rejection<demo::underflow>(err))
+          std::printf("  %s %3lu  -> rejected, underflow below %lu\n", name,
+                      static_cast<unsigned long>(amount),
+                      static_cast<unsigned long>(down->value));
+        else
+          std::printf("  %s %3lu  -> %s\n", name,
+                      static_cast<unsigned long>(amount),
+                      self->system().render(err).c_str());
+      });
   return ok;
 }
 
@@ -78,11 +78,11 @@ std::uint64_t probe(caf::scoped_actor& self, const caf::actor& counters,
                     const evented::uuid& id) {
   auto value = counter::max + 1;
   self->request(counters, 10s, id, increase{counter::max + 1})
-      .receive([](const evented::accepted&) {},
-               [&](const caf::error& err) {
-                 if (auto up = evented::rejection<demo::overflow>(err))
-                   value = up->value;
-               });
+    .receive([](const evented::accepted&) {},
+             [&](const caf::error& err) {
+               if (auto up = evented::rejection<demo::overflow>(err))
+                 value = up->value;
+             });
   return value;
 }
 
@@ -125,11 +125,10 @@ int demonstrate(const std::string& url) {
 
   std::puts("\nWhat the journal holds:");
   auto events
-      = journal.store()
-            ->connect()
-            ->load(std::vector<evented::load_request>{{"counter", id, 0}},
-                   1000)[0]
-            .events;
+    = journal.store()
+        ->connect()
+        ->load(std::vector<evented::load_request>{{"counter", id, 0}}, 1000)[0]
+        .events;
   std::uint64_t replayed = 0;
   for (auto& x : events) {
     std::printf("  version %lu  seq_no %lu  %-9s  %s  metadata %s\n",
@@ -144,7 +143,7 @@ int demonstrate(const std::string& url) {
 
   std::puts("\nThe view that the listener keeps:");
   auto view = evented::sql(
-      journal, "select value, version from counters where id = $1", id);
+    journal, "select value, version from counters where id = $1", id);
   auto view_value = view.empty() ? "none"s : view[0][0].value();
   auto view_version = view.empty() ? "none"s : view[0][1].value();
   std::printf("  value %s, version %s\n", view_value.c_str(),
@@ -159,10 +158,10 @@ int demonstrate(const std::string& url) {
                && replayed == rehydrated
                && events.size() == static_cast<std::size_t>(accepted);
   std::printf(
-      "\n%d commands, %d accepted, %d rejected, %zu events stored: view, "
-      "entity and journal %s.\n",
-      sent, accepted, sent - accepted, events.size(),
-      agree ? "agree" : "DO NOT AGREE");
+    "\n%d commands, %d accepted, %d rejected, %zu events stored: view, "
+    "entity and journal %s.\n",
+    sent, accepted, sent - accepted, events.size(),
+    agree ? "agree" : "DO NOT AGREE");
   return agree && accepted == 4 ? 0 : 1;
 }
 

@@ -22,7 +22,7 @@ namespace {
 /// with NUL or with half of a surrogate pair, and nesting that would exhaust
 /// the server's stack.
 class jsonb_handler
-    : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, jsonb_handler> {
+  : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, jsonb_handler> {
 public:
   bool String(const char* text, rapidjson::SizeType size, bool) {
     return valid_text({text, size});
@@ -61,7 +61,7 @@ std::optional<std::string> why_no_jsonb(const std::string& text) {
     return "not valid UTF-8, or it holds a NUL character";
   // Iterative, so that deep nesting does not exhaust this process's stack.
   constexpr unsigned flags
-      = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
+    = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
   rapidjson::StringStream in{text.c_str()};
   rapidjson::Reader reader;
   jsonb_handler handler;
@@ -113,7 +113,7 @@ struct journal {
   std::map<std::string, std::vector<entry>, std::less<>> entries;
   /// The places in `entries` of an entity's events; version 1 comes first.
   std::map<std::pair<std::string, entity_id>, std::vector<std::size_t>>
-      histories;
+    histories;
 
   const std::vector<std::size_t>& history(const std::string& type_name,
                                           const entity_id& id) const {
@@ -128,7 +128,7 @@ struct journal {
 class memory_session : public store_session {
 public:
   memory_session(std::shared_ptr<journal> all, const journal_options& options)
-      : journal_(std::move(all)), options_(options) {
+    : journal_(std::move(all)), options_(options) {
     // nop
   }
 
@@ -217,7 +217,7 @@ private:
         if (!fits(request.id))
           fail(step, errc::invalid_id,
                "this journal holds IDs of kind "
-                   + std::string{to_string(options_.ids)});
+                 + std::string{to_string(options_.ids)});
         else if (broken)
           step.status = append_status::skipped;
         else if (!step.events.empty())
@@ -277,7 +277,7 @@ private:
       if (why) {
         fail(step, errc::invalid_event,
              "the event " + std::string{event.name}
-                 + " cannot be stored: " + *why);
+               + " cannot be stored: " + *why);
         return false;
       }
     }
@@ -310,14 +310,14 @@ private:
       if (clock::now() > deadline) {
         fail(step, errc::listener_failed,
              "the event listener took longer than "
-                 + std::to_string(options_.listener_timeout.count()) + " ms");
+               + std::to_string(options_.listener_timeout.count()) + " ms");
         return false;
       }
       if (tx.failed()) {
         fail(step, errc::listener_failed,
              std::string{"the event listener went on after a failed "
                          "statement: "}
-                 + no_transaction::why);
+               + no_transaction::why);
         return false;
       }
       if (veto.has_value()) {
@@ -331,16 +331,16 @@ private:
 
   void store(append_request& request, append_step& step, std::uint64_t first) {
     auto now = std::chrono::time_point_cast<std::chrono::microseconds>(
-        std::chrono::system_clock::now());
+      std::chrono::system_clock::now());
     auto& entries = journal_->entries[request.type_name];
     auto& history = journal_->histories[{request.type_name, request.id}];
     for (auto& event : step.events) {
       history.push_back(entries.size());
       entries.push_back(
-          {request.id,
-           step.append_id,
-           {first++, history.size(), std::string{event.name},
-            event.schema_version, now, event.payload, event.metadata}});
+        {request.id,
+         step.append_id,
+         {first++, history.size(), std::string{event.name},
+          event.schema_version, now, event.payload, event.metadata}});
     }
     step.status = append_status::stored;
     step.seq_no = first - 1;

@@ -28,6 +28,12 @@ bool try_again(const sql_error& e) {
   return e.sqlstate().starts_with("40");
 }
 
+/// Returns what an append failed with that was refused as a whole. Class 22:
+/// data exception, for example a text that is not valid UTF-8.
+errc refusal(const sql_error& e) {
+  return e.sqlstate().starts_with("22") ? errc::invalid_event : errc::refused;
+}
+
 timestamp microseconds(std::string_view text) {
   std::int64_t count = 0;
   std::from_chars(text.data(), text.data() + text.size(), count);
@@ -38,7 +44,7 @@ class postgres_session : public store_session {
 public:
   postgres_session(const journal_options& options, const pq::settings& how,
                    watchdog& dog)
-      : options_(options), db_(how, dog) {
+    : options_(options), db_(how, dog) {
     auto name = [this](const char* key, const std::string& sql) {
       db_.prepare(key, fill_in(sql, options_));
     };
@@ -74,7 +80,9 @@ public:
     std::vector<append_request*> listened;
     for (auto* request : batch) {
       for (auto& step : request->steps)
-        step.message.clear();
+        if (step.status == append_status::pending)
+          step.message.clear();
+      append_call::settle(*request);
       if (kind(request->id) != options_.ids || !valid(request->id))
         refuse_id(*request);
       else if (request->listener == nullptr)
@@ -116,9 +124,9 @@ public:
     }
     auto limit = std::max<std::size_t>(16, max_events / batch.size());
     auto found
-        = db_.call("evented_load", pq::binary{std::move(types).finish()},
-                   pq::binary{std::move(ids).finish()},
-                   pq::binary{std::move(after).finish()}, std::uint64_t{limit});
+      = db_.call("evented_load", pq::binary{std::move(types).finish()},
+                 pq::binary{std::move(ids).finish()},
+                 pq::binary{std::move(after).finish()}, std::uint64_t{limit});
     for (const auto& row : found) {
       auto& to = result[pq::number(row[0]) - 1];
       to.events.push_back(read_event(row));
@@ -141,13 +149,13 @@ public:
   std::vector<journal_entry> read(std::string_view type_name,
                                   std::uint64_t after, std::uint64_t up_to,
                                   std::size_t limit) override {
-    auto found = db_.call("evented_read", type_name, after, up_to,
-                          std::uint64_t{limit});
+    auto found
+      = db_.call("evented_read", type_name, after, up_to, std::uint64_t{limit});
     std::vector<journal_entry> result;
     result.reserve(static_cast<std::size_t>(found.size()));
     for (const auto& row : found)
       result.push_back(
-          {std::string{type_name}, read_id(pq::text(row[0])), read_event(row)});
+        {std::string{type_name}, read_id(pq::text(row[0])), read_event(row)});
     return result;
   }
 
@@ -168,8 +176,8 @@ private:
     result.schema_version = static_cast<std::int32_t>(pq::number(row[4]));
     result.created_at = microseconds(pq::text(row[5]));
     result.payload = options_.payloads == codec::json
-                         ? std::string{pq::text(row[6])}
-                         : parse_bytea(pq::text(row[6]));
+                       ? std::string{pq::text(row[6])}
+                       : parse_bytea(pq::text(row[6]));
     result.metadata = pq::text(row[7]);
     return result;
   }
@@ -246,7 +254,7 @@ private:
           call.note(e.what());
           return;
         }
-        call.fail(errc::refused, e.what());
+        call.fail(refusal(e), e.what());
       }
       call = append_call{options_, {&one, 1}, 1};
     }
@@ -270,8 +278,8 @@ private:
   pqxx::result execute(append_call& call) {
     auto xs = call.parameters();
     return std::apply(
-        [this](const auto&... x) { return db_.call("evented_append", x...); },
-        xs);
+      [this](const auto&... x) { return db_.call("evented_append", x...); },
+      xs);
   }
 
   void begin(std::chrono::milliseconds limit) {
@@ -436,15 +444,15 @@ private:
       if (transient(e))
         throw;
       db_.exec("rollback to savepoint evented");
-      result = call.all_failed(errc::refused, e.what());
+      result = call.all_failed(refusal(e), e.what());
       return result;
     }
     auto& step = result.steps.back();
     if (step.status == append_status::stored && !step.found)
       step = ask_listener(step);
     db_.exec(step.status == append_status::stored
-                 ? "release savepoint evented"
-                 : "rollback to savepoint evented");
+               ? "release savepoint evented"
+               : "rollback to savepoint evented");
     return result;
   }
 

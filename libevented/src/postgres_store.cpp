@@ -6,7 +6,7 @@
 namespace evented::detail {
 
 postgres_store::postgres_store(const journal_options& options)
-    : options_(options), shown_(options) {
+  : options_(options), shown_(options) {
   shown_.url = secret{};
   shown_.password = secret{};
 }

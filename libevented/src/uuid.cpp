@@ -47,7 +47,7 @@ uuid random_uuid(std::uint8_t version) {
   uuid result;
   block.fill(result.bytes.data(), result.bytes.size());
   result.bytes[6]
-      = static_cast<std::uint8_t>((result.bytes[6] & 0x0f) | (version << 4));
+    = static_cast<std::uint8_t>((result.bytes[6] & 0x0f) | (version << 4));
   result.bytes[8] = static_cast<std::uint8_t>((result.bytes[8] & 0x3f) | 0x80);
   return result;
 }
@@ -75,11 +75,11 @@ uuid uuid::v4() {
 uuid uuid::v7() {
   auto result = random_uuid(7);
   auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::system_clock::now().time_since_epoch());
+    std::chrono::system_clock::now().time_since_epoch());
   auto ms = static_cast<std::uint64_t>(now.count());
   for (int i = 0; i < 6; ++i)
     result.bytes[static_cast<std::size_t>(i)]
-        = static_cast<std::uint8_t>(ms >> (40 - 8 * i));
+      = static_cast<std::uint8_t>(ms >> (40 - 8 * i));
   return result;
 }
 

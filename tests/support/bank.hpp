@@ -51,19 +51,19 @@ public:
   template <class Id, class Command>
   outcome ask(const caf::actor& region, const Id& id, Command cmd) {
     return receive(
-        self_->request(region, std::chrono::seconds{30}, id, std::move(cmd)));
+      self_->request(region, std::chrono::seconds{30}, id, std::move(cmd)));
   }
 
   /// Sends all commands before it waits for the first answer.
   template <class Id, class Command>
   std::vector<outcome> ask_all(const caf::actor& region, const Id& id,
                                const std::vector<Command>& cmds) {
-    using handle = decltype(self_->request(region, std::chrono::seconds{30}, id,
-                                           cmds[0]));
+    using handle
+      = decltype(self_->request(region, std::chrono::seconds{30}, id, cmds[0]));
     std::vector<handle> pending;
     for (auto& x : cmds)
       pending.push_back(
-          self_->request(region, std::chrono::seconds{30}, id, x));
+        self_->request(region, std::chrono::seconds{30}, id, x));
     std::vector<outcome> result;
     for (auto& x : pending)
       result.push_back(receive(std::move(x)));
@@ -74,10 +74,10 @@ public:
   std::uint64_t balance(const caf::actor& region, const uuid& id) {
     std::uint64_t result = 0;
     self_->request(region, std::chrono::seconds{30}, id, get_balance{})
-        .receive([&](const accepted&, std::uint64_t x) { result = x; },
-                 [&](const caf::error& err) {
-                   throw std::runtime_error(sys_.render(err));
-                 });
+      .receive([&](const accepted&, std::uint64_t x) { result = x; },
+               [&](const caf::error& err) {
+                 throw std::runtime_error(sys_.render(err));
+               });
     return result;
   }
 
@@ -86,11 +86,11 @@ private:
   static outcome receive(Handle handle) {
     outcome result;
     handle.receive(
-        [&](const accepted& a) {
-          result.ok = true;
-          result.where = a;
-        },
-        [&](caf::error& err) { result.err = std::move(err); });
+      [&](const accepted& a) {
+        result.ok = true;
+        result.where = a;
+      },
+      [&](caf::error& err) { result.err = std::move(err); });
     return result;
   }
 

@@ -184,8 +184,8 @@ struct basic_account {
 
   using id_type = Id;
   using commands
-      = evented::commands<deposit, withdraw, deposit_all, get_balance,
-                          write_note, write_nan, explode, poison>;
+    = evented::commands<deposit, withdraw, deposit_all, get_balance, write_note,
+                        write_nan, explode, poison>;
   using events = evented::events<deposited, withdrawn, noted, poisoned>;
   using metadata = origin;
 

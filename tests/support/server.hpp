@@ -12,7 +12,7 @@ namespace evented::test {
 /// with the program.
 inline dev::postgres& server() {
   static dev::postgres instance{
-      {.directory = {}, .fsync = false, .settings = {}}};
+    {.directory = {}, .fsync = false, .settings = {}}};
   return instance;
 }
 

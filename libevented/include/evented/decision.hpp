@@ -80,10 +80,10 @@ public:
 
   explicit acceptance(Events events, Metadata metadata = {}, Reply reply = {},
                       Effect effect = {})
-      : events_(std::move(events)),
-        metadata_(std::move(metadata)),
-        reply_(std::move(reply)),
-        effect_(std::move(effect)) {
+    : events_(std::move(events)),
+      metadata_(std::move(metadata)),
+      reply_(std::move(reply)),
+      effect_(std::move(effect)) {
     // nop
   }
 
@@ -96,8 +96,8 @@ public:
     static_assert(std::is_same_v<Metadata, detail::nothing>,
                   "evented: .with_metadata(..) was given twice");
     return acceptance<Events, M, Reply, Effect>{
-        std::move(events_), std::move(metadata), std::move(reply_),
-        std::move(effect_)};
+      std::move(events_), std::move(metadata), std::move(reply_),
+      std::move(effect_)};
   }
 
   /// Answers the sender with `f(new state)` besides `accepted`. The decision
@@ -107,8 +107,8 @@ public:
     static_assert(std::is_same_v<Reply, detail::nothing>,
                   "evented: .reply(..) was given twice");
     return acceptance<Events, Metadata, F, Effect>{
-        std::move(events_), std::move(metadata_), std::move(f),
-        std::move(effect_)};
+      std::move(events_), std::move(metadata_), std::move(f),
+      std::move(effect_)};
   }
 
   /// Runs `effect(new state)` once the events are durable, before the reply
@@ -118,8 +118,8 @@ public:
     static_assert(std::is_same_v<Effect, detail::nothing>,
                   "evented: .then(..) was given twice");
     return acceptance<Events, Metadata, Reply, F>{
-        std::move(events_), std::move(metadata_), std::move(reply_),
-        std::move(effect)};
+      std::move(events_), std::move(metadata_), std::move(reply_),
+      std::move(effect)};
   }
 
   // -- access for decisions
@@ -149,7 +149,7 @@ auto accept(Events&&... events) {
     return acceptance<std::decay_t<Events>...>{std::forward<Events>(events)...};
   else
     return acceptance<std::tuple<std::decay_t<Events>...>>{
-        std::tuple<std::decay_t<Events>...>{std::forward<Events>(events)...}};
+      std::tuple<std::decay_t<Events>...>{std::forward<Events>(events)...}};
 }
 
 // -- decision
@@ -181,7 +181,7 @@ public:
 
   template <class Events, class M, class R, class F>
   basic_decision(acceptance<Events, M, R, F> from) // NOLINT: implicit by design
-      : value_(std::in_place_index<0>) {
+    : value_(std::in_place_index<0>) {
     auto& to = std::get<0>(value_);
     take_events(to.events, from.events());
     if constexpr (!std::is_same_v<M, nothing>) {
@@ -212,7 +212,7 @@ public:
 
   template <class R>
   basic_decision(rejected_with<R> from) // NOLINT: implicit by design
-      : value_(std::move(from.value)) {
+    : value_(std::move(from.value)) {
     static_assert((std::is_same_v<R, Rejections> || ...),
                   "evented: reject(..) was given a type that the handler's "
                   "decision<E, rejections..> does not list");

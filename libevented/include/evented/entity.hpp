@@ -67,13 +67,13 @@ namespace detail {
 
 template <class C, class E>
 concept has_handle_with_context
-    = requires(const C& c, const E& e, const context<E>& ctx) {
+  = requires(const C& c, const E& e, const context<E>& ctx) {
   handle(c, e, ctx);
 };
 
 template <class C, class E>
 concept has_handle
-    = has_handle_with_context<C, E> || requires(const C& c, const E& e) {
+  = has_handle_with_context<C, E> || requires(const C& c, const E& e) {
   handle(c, e);
 };
 
@@ -88,17 +88,17 @@ auto call_handle(const C& cmd, const E& state, const context<E>& ctx) {
 
 template <class C, class E>
 using decision_of
-    = decltype(call_handle(std::declval<const C&>(), std::declval<const E&>(),
-                           std::declval<const context<E>&>()));
+  = decltype(call_handle(std::declval<const C&>(), std::declval<const E&>(),
+                         std::declval<const context<E>&>()));
 
 // The compiler's notes name the types C, E and Event of the check that failed.
 
 template <class E, class Event>
 struct check_event {
   static_assert(
-      requires(E & e, const Event& x) { e.apply(x); },
-      "evented: the entity lists this event in `events` but has no "
-      "member function apply(const Event&) for it");
+    requires(E & e, const Event& x) { e.apply(x); },
+    "evented: the entity lists this event in `events` but has no "
+    "member function apply(const Event&) for it");
   static_assert(std::move_constructible<Event>,
                 "evented: an event must be movable");
   static_assert(schema_version<Event>() >= 1,
@@ -164,32 +164,32 @@ concept entity = requires {
   typename E::events;
 }
 &&id_type<typename E::id_type>&& std::default_initializable<E>&&
-    std::copyable<E>;
+  std::copyable<E>;
 
 /// Checks every part of the entity type `E` at compile time, one sentence a
 /// mistake. Returns true, so that it can stand in a `static_assert`.
 template <class E>
 consteval bool check_entity() {
   static_assert(
-      requires {
-        { E::type_name } -> std::convertible_to<std::string_view>;
-      },
-      "evented: an entity needs a static constexpr std::string_view type_name");
+    requires {
+      { E::type_name } -> std::convertible_to<std::string_view>;
+    },
+    "evented: an entity needs a static constexpr std::string_view type_name");
   static_assert(
-      requires { typename E::id_type; },
-      "evented: an entity needs a member type id_type");
+    requires { typename E::id_type; },
+    "evented: an entity needs a member type id_type");
   static_assert(
-      requires { requires id_type<typename E::id_type>; },
-      "evented: id_type is evented::uuid, std::string or "
-      "std::int64_t");
+    requires { requires id_type<typename E::id_type>; },
+    "evented: id_type is evented::uuid, std::string or "
+    "std::int64_t");
   static_assert(
-      requires { typename E::commands; },
-      "evented: an entity needs a member type commands = "
-      "evented::commands<..>");
+    requires { typename E::commands; },
+    "evented: an entity needs a member type commands = "
+    "evented::commands<..>");
   static_assert(
-      requires { typename E::events; },
-      "evented: an entity needs a member type events = "
-      "evented::events<..>");
+    requires { typename E::events; },
+    "evented: an entity needs a member type events = "
+    "evented::events<..>");
   static_assert(std::default_initializable<E> && std::copyable<E>,
                 "evented: an entity's state needs a default constructor and "
                 "copies");

@@ -23,14 +23,14 @@ using entity_id = std::variant<uuid, std::string, std::int64_t>;
 /// Checks whether `T` can be an entity's `id_type`.
 template <class T>
 concept id_type = std::is_same_v<T, uuid> || std::is_same_v<
-    T, std::string> || std::is_same_v<T, std::int64_t>;
+  T, std::string> || std::is_same_v<T, std::int64_t>;
 
 /// The kind that belongs to the ID type `T`.
 template <id_type T>
 inline constexpr id_kind id_kind_of
-    = std::is_same_v<T, uuid>          ? id_kind::uuid
-      : std::is_same_v<T, std::string> ? id_kind::text
-                                       : id_kind::bigint;
+  = std::is_same_v<T, uuid>          ? id_kind::uuid
+    : std::is_same_v<T, std::string> ? id_kind::text
+                                     : id_kind::bigint;
 
 /// Returns the kind of `id`.
 inline id_kind kind(const entity_id& id) noexcept {

@@ -65,7 +65,7 @@ std::string_view to_string(errc code) noexcept;
 class error : public std::runtime_error {
 public:
   error(errc code, const std::string& what)
-      : std::runtime_error(what), code_(code) {
+    : std::runtime_error(what), code_(code) {
     // nop
   }
 
@@ -80,7 +80,7 @@ private:
 class connection_lost : public error {
 public:
   connection_lost(bool sent, const std::string& what)
-      : error(sent ? errc::outcome_unknown : errc::unavailable, what) {
+    : error(sent ? errc::outcome_unknown : errc::unavailable, what) {
     // nop
   }
 

@@ -11,7 +11,7 @@ namespace evented {
 class sql_error : public error {
 public:
   sql_error(std::string sqlstate, const std::string& what)
-      : error(errc::refused, what), sqlstate_(std::move(sqlstate)) {
+    : error(errc::refused, what), sqlstate_(std::move(sqlstate)) {
     // nop
   }
 

@@ -119,10 +119,13 @@ public:
   /// @throws connection_lost, sql_error
   virtual std::vector<load_result> load(std::span<const load_request> batch,
                                         std::size_t max_events)
-      = 0;
+    = 0;
 
   /// Returns the highest sequence number such that every event at or below it
   /// is either visible to statements that begin from now on, or will never be.
+  /// A later call may return less, where a writer was slow to take its lock
+  /// after it had looked at the sequence; every earlier answer remains true, so
+  /// keep the highest.
   /// @throws connection_lost, sql_error, error(incompatible) on a standby
   virtual std::uint64_t frontier() = 0;
 
@@ -133,13 +136,13 @@ public:
   virtual std::vector<journal_entry>
   read(std::string_view type_name, std::uint64_t after, std::uint64_t up_to,
        std::size_t limit)
-      = 0;
+    = 0;
 
   /// Runs one statement of the application's own, outside of any append: for
   /// making and querying views.
   /// @throws connection_lost, sql_error, which a journal in memory always does
   virtual rows query(std::string_view sql, const std::vector<parameter>& params)
-      = 0;
+    = 0;
 };
 
 /// An opened journal. Thread-safe.

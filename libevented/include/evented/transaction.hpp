@@ -21,7 +21,7 @@ public:
   rows() = default;
 
   rows(std::vector<row> data, std::uint64_t affected)
-      : data_(std::move(data)), affected_(affected) {
+    : data_(std::move(data)), affected_(affected) {
     // nop
   }
 
@@ -82,7 +82,7 @@ public:
 
 protected:
   virtual rows run(std::string_view sql, const std::vector<parameter>& params)
-      = 0;
+    = 0;
 };
 
 } // namespace evented

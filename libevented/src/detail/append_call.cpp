@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 namespace evented::detail {
 
@@ -29,13 +30,14 @@ std::vector<std::uint64_t> parse_numbers(std::string_view text) {
 append_call::append_call(const journal_options& options,
                          std::span<append_request* const> requests,
                          std::size_t limit, std::size_t skip)
-    : ids_(options.ids),
-      payloads_(options.payloads),
-      requests_(requests.begin(), requests.end()) {
+  : ids_(options.ids),
+    payloads_(options.payloads),
+    requests_(requests.begin(), requests.end()) {
   std::int32_t entity = 0;
   for (auto* request : requests) {
     ++entity;
-    auto opens = true;
+    // The version that the write before leaves, nothing before the first one.
+    std::optional<std::uint64_t> reached;
     auto left = limit;
     auto to_skip = skip;
     append_step* check = nullptr;
@@ -52,8 +54,9 @@ append_call::append_call(const journal_options& options,
       if (step.events.empty()) {
         check = &step;
       } else {
-        writes_.push_back({request, &step, entity, opens});
-        opens = false;
+        // A write that does not follow the one before it may leave a hole.
+        writes_.push_back({request, &step, entity, reached != step.after});
+        reached = step.after + step.events.size();
         // A write on the same version answers the checks before it.
         check = nullptr;
       }
@@ -111,7 +114,7 @@ std::array<pq::binary, 15> append_call::parameters() const {
     check_versions.add_int64(static_cast<std::int64_t>(x.step->after));
   }
   auto done
-      = [](array_builder& x) { return pq::binary{std::move(x).finish()}; };
+    = [](array_builder& x) { return pq::binary{std::move(x).finish()}; };
   return {done(types),       done(ids),       done(versions),
           done(slices),      done(names),     done(schema_versions),
           done(append_ids),  done(payloads),  done(metadata),
@@ -124,9 +127,9 @@ append_call::outcomes append_call::read(const pqxx::result& result) const {
   auto seq_nos = parse_numbers(pq::text(row[0]));
   auto slow = !row[1].is_null();
   auto states
-      = slow ? parse_array(pq::text(row[1])) : std::vector<std::string>{};
+    = slow ? parse_array(pq::text(row[1])) : std::vector<std::string>{};
   auto details
-      = slow ? parse_array(pq::text(row[2])) : std::vector<std::string>{};
+    = slow ? parse_array(pq::text(row[2])) : std::vector<std::string>{};
   auto current = row[3].is_null() ? std::vector<std::string>{}
                                   : parse_array(pq::text(row[3]));
   outcomes out;
@@ -163,8 +166,8 @@ append_call::outcomes append_call::read(const pqxx::result& result) const {
     outcome x;
     x.request = checks_[i].request;
     x.step = checks_[i].step;
-    x.status = current.at(i) == "t" ? append_status::stored
-                                    : append_status::conflict;
+    x.status
+      = current.at(i) == "t" ? append_status::stored : append_status::conflict;
     out.steps.push_back(std::move(x));
   }
   return out;

@@ -80,6 +80,10 @@ public:
   /// Notes what is in the way of steps that stay pending.
   void note(const std::string& why);
 
+  /// Settles what follows from the steps that are decided: checks that a later
+  /// write answers, and steps that rest on one that was not stored.
+  static void settle(append_request& request);
+
   /// Fails all steps of this call.
   void fail(errc code, const std::string& why);
 
@@ -90,8 +94,6 @@ private:
     std::int32_t entity;
     bool opens;
   };
-
-  void settle(append_request& request);
 
   id_kind ids_;
   codec payloads_;

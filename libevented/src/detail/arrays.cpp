@@ -18,7 +18,7 @@ constexpr std::size_t header_size = 20;
 } // namespace
 
 array_builder::array_builder(std::uint32_t type)
-    : bytes_(header_size, '\0'), type_(type) {
+  : bytes_(header_size, '\0'), type_(type) {
   // nop
 }
 

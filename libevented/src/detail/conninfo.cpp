@@ -14,7 +14,7 @@ namespace {
 
 using keywords = std::map<std::string, std::string>;
 using option_list
-    = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
+  = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
 
 keywords collect(const option_list& list) {
   keywords result;
@@ -36,7 +36,7 @@ keywords parse(const std::string& url) {
   if (!list
       || (port != result.end()
           && port->second.find_first_not_of("0123456789,")
-                 != std::string::npos))
+               != std::string::npos))
     throw error(errc::invalid_options,
                 "the database URL is neither a valid postgresql:// URL nor a "
                 "valid connection string (percent-encode special characters; "

@@ -47,15 +47,15 @@ bool controls_transaction(std::string_view sql) {
     word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   }
   constexpr std::string_view refused[]
-      = {"abort",   "begin",    "commit",    "discard", "end",
-         "prepare", "rollback", "savepoint", "start",   "release"};
+    = {"abort",   "begin",    "commit",    "discard", "end",
+       "prepare", "rollback", "savepoint", "start",   "release"};
   return std::find(std::begin(refused), std::end(refused), word)
          != std::end(refused);
 }
 
 listener_transaction::listener_transaction(pq::connection& db,
                                            std::chrono::milliseconds limit)
-    : db_(db), deadline_(std::chrono::steady_clock::now() + limit) {
+  : db_(db), deadline_(std::chrono::steady_clock::now() + limit) {
   // nop
 }
 
@@ -79,7 +79,7 @@ rows listener_transaction::run(std::string_view sql,
     if (!failure_.empty())
       throw sql_error("25P02",
                       "an earlier statement of this transaction failed: "
-                          + failure_);
+                        + failure_);
     return pq::to_rows(db_.exec_params(std::string{sql}, params));
   } catch (const connection_lost& e) {
     lost_ = e;

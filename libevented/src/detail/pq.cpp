@@ -88,7 +88,7 @@ connection::connection(const settings& how, watchdog& dog) : how_(how) {
     tx_ = std::make_unique<pqxx::nontransaction>(*connection_);
   } catch (const std::exception& e) {
     throw connection_lost(false, "cannot connect to the database: "
-                                     + clean(redact(e.what(), how_.conninfo)));
+                                   + clean(redact(e.what(), how_.conninfo)));
   }
   if (!how_.pooled) {
     auto ms = [](auto x) { return std::to_string(x.count()); };

@@ -36,27 +36,26 @@ void in_transaction(pq::connection& db, F&& f) {
 std::string meta(pq::connection& db, const journal_options& options,
                  std::string_view key) {
   auto found = db.exec_params(
-      fill_in("select value from {schema}.meta where key = $1", options),
-      {key});
+    fill_in("select value from {schema}.meta where key = $1", options), {key});
   return found.empty() ? std::string{} : std::string{pq::text(found[0][0])};
 }
 
 void set_meta(pq::connection& db, const journal_options& options,
               std::string_view key, std::string_view value) {
   db.exec_params(
-      fill_in("insert into {schema}.meta (key, value) values ($1, $2) "
-              "on conflict (key) do update set value = excluded.value",
-              options),
-      {key, value});
+    fill_in("insert into {schema}.meta (key, value) values ($1, $2) "
+            "on conflict (key) do update set value = excluded.value",
+            options),
+    {key, value});
 }
 
 bool exists(pq::connection& db, const journal_options& options) {
   // Not to_regclass: it looks at a cache that waiting for an advisory lock does
   // not bring up to date, so it would overlook what another process has made.
   auto found = db.exec_params(
-      "select exists (select from pg_class as c join pg_namespace as n "
-      "on n.oid = c.relnamespace where n.nspname = $1 and c.relname = 'meta')",
-      {options.schema});
+    "select exists (select from pg_class as c join pg_namespace as n "
+    "on n.oid = c.relnamespace where n.nspname = $1 and c.relname = 'meta')",
+    {options.schema});
   return pq::text(found[0][0]) == "t";
 }
 
@@ -67,19 +66,19 @@ std::size_t version(pq::connection& db, const journal_options& options) {
     bad = bad || std::isdigit(static_cast<unsigned char>(c)) == 0;
   if (bad)
     throw error(errc::incompatible, "schema \"" + options.schema
-                                        + "\" is no journal of libevented");
+                                      + "\" is no journal of libevented");
   return std::stoul(text);
 }
 
 void check_server(pq::connection& db) {
   auto found
-      = db.exec("select current_setting('server_version_num')::integer >= "
-                "130000, current_setting('server_version'), "
-                "pg_is_in_recovery()");
+    = db.exec("select current_setting('server_version_num')::integer >= "
+              "130000, current_setting('server_version'), "
+              "pg_is_in_recovery()");
   if (pq::text(found[0][0]) != "t")
     throw error(errc::incompatible,
                 "PostgreSQL 13 or newer is needed; this server is "
-                    + std::string{pq::text(found[0][1])});
+                  + std::string{pq::text(found[0][1])});
   if (pq::text(found[0][2]) == "t")
     throw error(errc::incompatible,
                 "this server is a standby; open the journal on the primary");
@@ -91,38 +90,38 @@ void check_kind(pq::connection& db, const journal_options& options,
   if (found != wanted)
     throw error(errc::incompatible,
                 "the journal in schema \"" + options.schema
-                    + "\" was made with " + std::string{key} + " = " + found
-                    + ", but " + std::string{wanted}
-                    + " was asked for; use the same option, or another schema");
+                  + "\" was made with " + std::string{key} + " = " + found
+                  + ", but " + std::string{wanted}
+                  + " was asked for; use the same option, or another schema");
 }
 
 void check_sequence(pq::connection& db, const journal_options& options) {
   auto found = db.exec(
-      fill_in("select seqcache, seqcycle from pg_sequence where seqrelid = "
-              "'{schema}.event_seq_no_seq'::regclass",
-              options));
+    fill_in("select seqcache, seqcycle from pg_sequence where seqrelid = "
+            "'{schema}.event_seq_no_seq'::regclass",
+            options));
   if (found.empty() || pq::text(found[0][0]) != "1"
       || pq::text(found[0][1]) != "f")
     throw error(errc::incompatible,
                 "the sequence of \"" + options.schema
-                    + "\".event must have CACHE 1 and NO CYCLE, or projections "
-                      "lose events; ALTER SEQUENCE it back");
+                  + "\".event must have CACHE 1 and NO CYCLE, or projections "
+                    "lose events; ALTER SEQUENCE it back");
 }
 
 } // namespace
 
 std::string fill_in(std::string_view sql, const journal_options& options) {
   auto id_type = options.ids == id_kind::text
-                     ? std::string{"text"}
-                     : std::string{to_string(options.ids)};
+                   ? std::string{"text"}
+                   : std::string{to_string(options.ids)};
   std::pair<std::string_view, std::string> names[] = {
-      {"{schema}", "\"" + options.schema + "\""},
-      // In "C", since a default collation may change with the operating system
-      // and break the index.
-      {"{id_column}", id_type == "text" ? "text collate \"C\"" : id_type},
-      {"{id_type}", id_type},
-      {"{payload_type}", std::string{payload_type(options.payloads)}},
-      {"{payload_wire}", options.payloads == codec::json ? "text" : "bytea"},
+    {"{schema}", "\"" + options.schema + "\""},
+    // In "C", since a default collation may change with the operating system
+    // and break the index.
+    {"{id_column}", id_type == "text" ? "text collate \"C\"" : id_type},
+    {"{id_type}", id_type},
+    {"{payload_type}", std::string{payload_type(options.payloads)}},
+    {"{payload_wire}", options.payloads == codec::json ? "text" : "bytea"},
   };
   std::string result;
   while (!sql.empty()) {
@@ -149,15 +148,14 @@ std::string fill_in(std::string_view sql, const journal_options& options) {
 }
 
 void check(const journal_options& options) {
-  auto fail = [](const std::string& what) {
-    throw error(errc::invalid_options, what);
-  };
+  auto fail
+    = [](const std::string& what) { throw error(errc::invalid_options, what); };
   auto& name = options.schema;
   auto fine = !name.empty() && name.size() <= 63
               && std::isdigit(static_cast<unsigned char>(name.front())) == 0;
   for (auto c : name)
-    fine = fine
-           && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_');
+    fine
+      = fine && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_');
   if (!fine)
     fail("schema: 1 to 63 characters of a-z, 0-9 and _, not beginning with a "
          "digit");
@@ -189,7 +187,7 @@ void open_schema(pq::connection& db, const journal_options& options) {
         at = version(db, options);
       } else {
         auto found = db.exec_params(
-            "select from pg_namespace where nspname = $1", {options.schema});
+          "select from pg_namespace where nspname = $1", {options.schema});
         // Needs no privilege on the database where the schema is there.
         if (found.empty())
           db.exec(fill_in("create schema {schema}", options));
@@ -207,9 +205,9 @@ void open_schema(pq::connection& db, const journal_options& options) {
   if (auto found = version(db, options); found > newest)
     throw error(errc::incompatible,
                 "the journal in schema \"" + options.schema + "\" has version "
-                    + std::to_string(found) + ", this program knows "
-                    + std::to_string(newest)
-                    + "; update the program, it must not write there");
+                  + std::to_string(found) + ", this program knows "
+                  + std::to_string(newest)
+                  + "; update the program, it must not write there");
   check_kind(db, options, "ids", to_string(options.ids));
   check_kind(db, options, "payloads", to_string(options.payloads));
   check_sequence(db, options);

@@ -43,7 +43,7 @@ void watchdog::run() {
 }
 
 watchdog::leash::leash(watchdog& dog, int fd)
-    : dog_(&dog), entry_(std::make_unique<entry>()) {
+  : dog_(&dog), entry_(std::make_unique<entry>()) {
   entry_->fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (entry_->fd < 0)
     throw std::system_error(errno, std::generic_category(), "dup");
@@ -52,8 +52,7 @@ watchdog::leash::leash(watchdog& dog, int fd)
 }
 
 watchdog::leash::leash(leash&& other) noexcept
-    : dog_(std::exchange(other.dog_, nullptr)),
-      entry_(std::move(other.entry_)) {
+  : dog_(std::exchange(other.dog_, nullptr)), entry_(std::move(other.entry_)) {
   // nop
 }
 

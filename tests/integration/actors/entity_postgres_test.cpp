@@ -49,9 +49,9 @@ TEST_F(entity_on_postgres, stores_events_that_plain_sql_can_read) {
   bank_.ask(region, id_, deposit{10});
   bank_.ask(region, id_, withdraw{3});
   auto found
-      = sql("select version, event_name, schema_version, event, metadata, "
-            "slice from SCHEMA.event where entity_id = $1 order by version",
-            id_);
+    = sql("select version, event_name, schema_version, event, metadata, "
+          "slice from SCHEMA.event where entity_id = $1 order by version",
+          id_);
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0][1], "deposited");
   EXPECT_EQ(found[0][2], "1");
@@ -72,7 +72,7 @@ TEST_F(entity_on_postgres, stops_at_an_event_that_it_does_not_know) {
   for (auto part : {"account " + to_string(id_), std::string{"version 2"},
                     std::string{"renamed"}})
     EXPECT_NE(answer.text().find(part), std::string::npos)
-        << part << " is missing in: " << answer.text();
+      << part << " is missing in: " << answer.text();
   EXPECT_EQ(history(journal_, id_), "1@deposited 2@renamed");
 }
 
@@ -124,9 +124,9 @@ TEST_F(entity_on_postgres, commits_the_view_of_a_listener_with_the_events) {
   entity.listener([table](const committing<account>& x, transaction& tx) {
     if (auto* e = x.as<deposited>())
       tx.exec("insert into " + table
-                  + " values ($1, $2) on conflict (id) do "
-                    "update set total = "
-                  + table + ".total + excluded.total",
+                + " values ($1, $2) on conflict (id) do "
+                  "update set total = "
+                + table + ".total + excluded.total",
               x.id, e->amount);
   });
   auto region = accounts(entity);
@@ -145,9 +145,8 @@ TEST_F(entity_on_postgres, lets_one_of_two_take_a_unique_name) {
     auto* e = x.as<noted>();
     if (e == nullptr)
       return pass{};
-    auto taken = tx.exec("insert into " + table
-                             + " values ($1) on conflict do nothing",
-                         e->text);
+    auto taken = tx.exec(
+      "insert into " + table + " values ($1) on conflict do nothing", e->text);
     if (taken.affected() == 0)
       return reject(refused{e->text + " is taken"});
     return pass{};
@@ -155,7 +154,7 @@ TEST_F(entity_on_postgres, lets_one_of_two_take_a_unique_name) {
   // Two processes race for every name with entities of their own.
   auto here = accounts(entity);
   auto there = spawn_entities<account>(
-      bank_.sys(), journal{bank_.sys(), journal_.store()}, entity);
+    bank_.sys(), journal{bank_.sys(), journal_.store()}, entity);
   auto winners = 0;
   auto losers = 0;
   auto& self = bank_.self();
@@ -185,27 +184,26 @@ TEST_F(entity_on_postgres, fails_the_command_of_a_listener_that_misbehaves) {
     std::function<void(transaction&)> act;
   };
   std::vector<misdeed> misdeeds{
-      {"swallows a failed statement",
-       [](transaction& tx) {
-         try {
-           tx.exec("select 1 / 0");
-         } catch (const sql_error& e) {
-           EXPECT_EQ(e.sqlstate(), "22012");
-         }
-       }},
-      {"commits", [](transaction& tx) { tx.exec("commit"); }},
-      {"commits and swallows the refusal",
-       [](transaction& tx) {
-         try {
-           tx.exec("/* hidden */ -- twice\n COMMIT");
-         } catch (const sql_error&) {
-           // That is its misdeed.
-         }
-       }},
-      {"rolls back", [](transaction& tx) { tx.exec("rollback"); }},
-      {"takes too long",
-       [](transaction& tx) { tx.exec("select pg_sleep(60)"); }},
-      {"breaks a statement", [](transaction& tx) { tx.exec("nonsense"); }},
+    {"swallows a failed statement",
+     [](transaction& tx) {
+       try {
+         tx.exec("select 1 / 0");
+       } catch (const sql_error& e) {
+         EXPECT_EQ(e.sqlstate(), "22012");
+       }
+     }},
+    {"commits", [](transaction& tx) { tx.exec("commit"); }},
+    {"commits and swallows the refusal",
+     [](transaction& tx) {
+       try {
+         tx.exec("/* hidden */ -- twice\n COMMIT");
+       } catch (const sql_error&) {
+         // That is its misdeed.
+       }
+     }},
+    {"rolls back", [](transaction& tx) { tx.exec("rollback"); }},
+    {"takes too long", [](transaction& tx) { tx.exec("select pg_sleep(60)"); }},
+    {"breaks a statement", [](transaction& tx) { tx.exec("nonsense"); }},
   };
   for (auto& x : misdeeds) {
     SCOPED_TRACE(x.what);
@@ -241,7 +239,7 @@ TEST_F(entity_on_postgres, answers_unavailable_while_there_is_no_database) {
   EXPECT_EQ(answer.code(), errc::unavailable) << answer.text();
   mine.start();
   EXPECT_TRUE(
-      wait_until([&] { return bank_.ask(region, id_, deposit{1}).ok; }));
+    wait_until([&] { return bank_.ask(region, id_, deposit{1}).ok; }));
   EXPECT_EQ(bank_.balance(region, id_), 1u);
 }
 
@@ -250,7 +248,7 @@ TEST_F(entity_on_postgres, takes_text_and_number_ids) {
   texts.ids = id_kind::text;
   journal by_text{bank_.sys(), texts};
   auto region
-      = spawn_entities<basic_account<std::string>>(bank_.sys(), by_text);
+    = spawn_entities<basic_account<std::string>>(bank_.sys(), by_text);
   EXPECT_TRUE(bank_.ask(region, std::string{"Zoë"}, deposit{1}).ok);
   EXPECT_TRUE(bank_.ask(region, std::string{"Zoë"}, withdraw{1}).ok);
   EXPECT_EQ(bank_.ask(region, std::string{}, deposit{1}).code(),
@@ -268,7 +266,7 @@ TEST_F(entity_on_postgres, takes_text_and_number_ids) {
   numbers.payloads = codec::binary;
   journal by_number{bank_.sys(), numbers};
   auto other
-      = spawn_entities<basic_account<std::int64_t>>(bank_.sys(), by_number);
+    = spawn_entities<basic_account<std::int64_t>>(bank_.sys(), by_number);
   EXPECT_TRUE(bank_.ask(other, std::int64_t{-5}, deposit{1}).ok);
   other = nullptr;
   other = spawn_entities<basic_account<std::int64_t>>(bank_.sys(), by_number);
@@ -277,7 +275,7 @@ TEST_F(entity_on_postgres, takes_text_and_number_ids) {
 
 TEST_F(entity_on_postgres, refuses_a_journal_with_ids_of_another_kind) {
   EXPECT_THROW(
-      spawn_entities<basic_account<std::string>>(bank_.sys(), journal_), error);
+    spawn_entities<basic_account<std::string>>(bank_.sys(), journal_), error);
 }
 
 TEST_F(entity_on_postgres, groups_the_commits_of_many_entities) {
@@ -296,16 +294,15 @@ TEST_F(entity_on_postgres, groups_the_commits_of_many_entities) {
   std::vector<handle> pending;
   for (auto& id : ids)
     pending.push_back(
-        self->request(region, std::chrono::seconds{30}, id, deposit{1}));
+      self->request(region, std::chrono::seconds{30}, id, deposit{1}));
   auto stored = 0;
   for (auto& x : pending)
-    x.receive([&](const accepted&) { ++stored; },
-              [&](const caf::error& err) {
-                ADD_FAILURE() << bank_.sys().render(err);
-              });
+    x.receive(
+      [&](const accepted&) { ++stored; },
+      [&](const caf::error& err) { ADD_FAILURE() << bank_.sys().render(err); });
   EXPECT_EQ(stored, count);
   auto commits = evented::sql(narrow, "select count(distinct xmin::text) from "
-                                          + one.schema + ".event");
+                                        + one.schema + ".event");
   auto mean = count / std::stod(commits[0][0].value());
   EXPECT_GT(mean, 50) << commits[0][0].value() << " transactions";
 }

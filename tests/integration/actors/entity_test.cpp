@@ -226,16 +226,16 @@ TEST_P(entity_contract, answers_overloaded_once_the_queue_is_full) {
     std::vector<std::string> result;
     std::vector<decltype(self->request(region, std::chrono::seconds{30}, id_,
                                        deposit{1}))>
-        pending;
+      pending;
     for (auto i = 0; i < 6; ++i)
       pending.push_back(
-          self->request(region, std::chrono::seconds{30}, id_, deposit{1}));
+        self->request(region, std::chrono::seconds{30}, id_, deposit{1}));
     // The last answers come at once; the first wait for the listener.
     for (auto i = pending.size(); i-- > 0;)
       pending[i].receive([&](const accepted&) { result.push_back("accepted"); },
                          [&](const caf::error& err) {
                            result.push_back(
-                               std::string{to_string(code_of(err))});
+                             std::string{to_string(code_of(err))});
                            if (i == 3)
                              release = true;
                          });
@@ -249,12 +249,12 @@ TEST_P(entity_contract, answers_overloaded_once_the_queue_is_full) {
 TEST_P(entity_contract, stores_the_batch_mates_of_a_vetoed_command) {
   entity_options<account> options;
   options.listener(
-      [](const committing<account>& x, transaction&) -> verdict<refused> {
-        auto* e = x.as<deposited>();
-        if (e != nullptr && e->amount == 4)
-          return reject(refused{"no four"});
-        return pass{};
-      });
+    [](const committing<account>& x, transaction&) -> verdict<refused> {
+      auto* e = x.as<deposited>();
+      if (e != nullptr && e->amount == 4)
+        return reject(refused{"no four"});
+      return pass{};
+    });
   auto region = accounts(options);
   // While the first append is under way, the others queue up for the next.
   std::vector<deposit> cmds;
@@ -272,12 +272,12 @@ TEST_P(entity_contract, stores_the_batch_mates_of_a_vetoed_command) {
 TEST_P(entity_contract, decides_anew_without_the_vetoed_command) {
   entity_options<account> options;
   options.listener(
-      [](const committing<account>& x, transaction&) -> verdict<refused> {
-        auto* e = x.as<deposited>();
-        if (e != nullptr && e->amount == 100)
-          return reject(refused{"too much"});
-        return pass{};
-      });
+    [](const committing<account>& x, transaction&) -> verdict<refused> {
+      auto* e = x.as<deposited>();
+      if (e != nullptr && e->amount == 100)
+        return reject(refused{"too much"});
+      return pass{};
+    });
   auto region = accounts(options);
   bank_.ask(region, id_, deposit{5});
   bank_.self()->send(region, id_, deposit{1});
@@ -320,9 +320,9 @@ TEST_P(entity_contract, shows_the_listener_where_an_event_stands) {
   auto last = bank_.ask(region, id_, deposit{1});
   ASSERT_TRUE(answer.ok && last.ok);
   EXPECT_EQ(seen, (std::vector<std::pair<std::uint64_t, std::uint64_t>>{
-                      {1, answer.where.seq_no - 1},
-                      {2, answer.where.seq_no},
-                      {3, last.where.seq_no}}));
+                    {1, answer.where.seq_no - 1},
+                    {2, answer.where.seq_no},
+                    {3, last.where.seq_no}}));
   EXPECT_EQ(metadata, R"({"who":"test"})");
 }
 
@@ -343,9 +343,9 @@ TEST_P(entity_contract, answers_everything_when_it_shuts_down) {
               [&](const caf::error& err) {
                 // What was still in the region's mailbox, CAF answers.
                 EXPECT_TRUE(
-                    is(err, errc::shutting_down)
-                    || err == caf::make_error(caf::sec::request_receiver_down))
-                    << bank_.sys().render(err);
+                  is(err, errc::shutting_down)
+                  || err == caf::make_error(caf::sec::request_receiver_down))
+                  << bank_.sys().render(err);
                 ++answered;
               });
   EXPECT_EQ(answered, 200);

@@ -48,7 +48,7 @@ public:
 
   template <class R>
   verdict(rejected_with<R> why) // NOLINT: implicit by design
-      : value_(std::move(why.value)) {
+    : value_(std::move(why.value)) {
     static_assert((std::is_same_v<R, Rejections> || ...),
                   "evented: reject(..) was given a type that the listener's "
                   "verdict<rejections..> does not list");
@@ -57,13 +57,13 @@ public:
   /// Returns the veto as an error for the command's sender, nothing for a pass.
   [[nodiscard]] std::optional<caf::error> error() const {
     return std::visit(
-        [](auto& x) -> std::optional<caf::error> {
-          if constexpr (std::is_same_v<std::decay_t<decltype(x)>, pass>)
-            return std::nullopt;
-          else
-            return caf::make_error(errc::rejected, x);
-        },
-        value_);
+      [](auto& x) -> std::optional<caf::error> {
+        if constexpr (std::is_same_v<std::decay_t<decltype(x)>, pass>)
+          return std::nullopt;
+        else
+          return caf::make_error(errc::rejected, x);
+      },
+      value_);
   }
 
 private:
@@ -103,7 +103,7 @@ template <class E, class... Cs>
 caf::behavior region_behavior(region* self, commands<Cs...>*) {
   return {[self](const typename E::id_type& id, Cs& cmd) {
             self->deliver(
-                id, std::make_unique<typed_command<E, Cs>>(std::move(cmd)));
+              id, std::make_unique<typed_command<E, Cs>>(std::move(cmd)));
           }...,
           [self](const stopping& x) { self->on_stopping(x.incarnation); },
           [self](const stopped& x) { self->on_stopped(x.incarnation); }};
@@ -177,24 +177,24 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
                           const entity_options<E>& options = {}) {
   static_assert(check_entity<E>());
   detail::region_settings settings{
-      .type_name = std::string{E::type_name},
-      .journal = where,
-      .ids = id_kind_of<typename E::id_type>,
-      .command_timeout = options.command_timeout,
-      .max_queue = options.max_queue,
-      .max_conflicts = options.max_conflicts,
-      .confirm_in_journal = options.confirm == confirm::journal,
-      .listener = options.listener(),
-      .make_model =
-          [how = where.options().payloads] {
-            return std::make_unique<detail::typed_model<E>>(how);
-          },
-      .make_behavior =
-          [](detail::region* self) {
-            return detail::region_behavior<E>(
-                self, static_cast<typename E::commands*>(nullptr));
-          },
-      .explain = {},
+    .type_name = std::string{E::type_name},
+    .journal = where,
+    .ids = id_kind_of<typename E::id_type>,
+    .command_timeout = options.command_timeout,
+    .max_queue = options.max_queue,
+    .max_conflicts = options.max_conflicts,
+    .confirm_in_journal = options.confirm == confirm::journal,
+    .listener = options.listener(),
+    .make_model =
+      [how = where.options().payloads] {
+        return std::make_unique<detail::typed_model<E>>(how);
+      },
+    .make_behavior =
+      [](detail::region* self) {
+        return detail::region_behavior<E>(
+          self, static_cast<typename E::commands*>(nullptr));
+      },
+    .explain = {},
   };
   auto is_command = [](const auto& msg) {
     return msg.size() == 2
@@ -202,15 +202,15 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
                                  static_cast<typename E::commands*>(nullptr));
   };
   settings.explain = [is_command](const auto& msg) {
-    return is_command(msg) ? evented::make_error(
+    return is_command(msg)
+             ? evented::make_error(
                errc::invalid_id,
                std::string{E::type_name} + ": IDs are of kind "
-                   + std::string{to_string(id_kind_of<typename E::id_type>)})
-                           : evented::make_error(
-                               errc::unknown_command,
-                               std::string{E::type_name}
-                                   + ": no command of this entity type; "
-                                     "commands are sent as (id, command)");
+                 + std::string{to_string(id_kind_of<typename E::id_type>)})
+             : evented::make_error(errc::unknown_command,
+                                   std::string{E::type_name}
+                                     + ": no command of this entity type; "
+                                       "commands are sent as (id, command)");
   };
   return detail::spawn_region(sys, std::move(settings));
 }

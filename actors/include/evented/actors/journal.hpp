@@ -54,8 +54,7 @@ private:
 template <class... Ts>
 rows sql(const journal& where, std::string_view statement, Ts&&... params) {
   return where.store()->connect()->query(
-      statement,
-      std::vector<parameter>{parameter{std::forward<Ts>(params)}...});
+    statement, std::vector<parameter>{parameter{std::forward<Ts>(params)}...});
 }
 
 } // namespace evented

@@ -167,11 +167,11 @@ namespace evented {
 template <class... Blocks>
 class config
 #if EVENTED_CAF >= 1800
-    : detail::type_registration<caf::id_block::evented,
-                                caf::id_block::evented_local, Blocks...>,
-      public caf::actor_system_config {
+  : detail::type_registration<caf::id_block::evented,
+                              caf::id_block::evented_local, Blocks...>,
+    public caf::actor_system_config {
 #else
-    : public caf::actor_system_config {
+  : public caf::actor_system_config {
 #endif
 public:
   config() {

@@ -39,7 +39,7 @@ struct command_box {
   virtual ~command_box() = default;
   virtual decided decide(entity_model& model, const entity_id& id,
                          std::uint64_t version)
-      = 0;
+    = 0;
 };
 
 /// The state of one entity, twice: as confirmed by the journal, and with what
@@ -142,12 +142,12 @@ private:
   new_event encode_one(const typename E::events::variant& event,
                        const std::string& metadata) const {
     return std::visit(
-        [&](auto& x) {
-          using type = std::decay_t<decltype(x)>;
-          return new_event{event_name<type>(), schema_version<type>(),
-                           encode(codec_, x), metadata};
-        },
-        event);
+      [&](auto& x) {
+        using type = std::decay_t<decltype(x)>;
+        return new_event{event_name<type>(), schema_version<type>(),
+                         encode(codec_, x), metadata};
+      },
+      event);
   }
 
   template <class... Ts>
@@ -155,8 +155,8 @@ private:
     if (!(replay_as<Ts>(event) || ...))
       throw error(errc::corrupt_event,
                   "no event of this entity type has the name \"" + event.name
-                      + "\" and schema version "
-                      + std::to_string(event.schema_version));
+                    + "\" and schema version "
+                    + std::to_string(event.schema_version));
   }
 
   template <class T>

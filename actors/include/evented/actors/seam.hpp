@@ -118,15 +118,15 @@ template <class F>
 void on_unknown(caf::event_based_actor* self, F f) {
 #if EVENTED_CAF < 1800
   self->set_default_handler(
-      [f](caf::scheduled_actor*,
-          caf::message_view& x) -> caf::result<caf::message> {
-        return f(x.content());
-      });
+    [f](caf::scheduled_actor*,
+        caf::message_view& x) -> caf::result<caf::message> {
+      return f(x.content());
+    });
 #else
   self->set_default_handler(
-      [f](caf::scheduled_actor*, caf::message& x) -> caf::skippable_result {
-        return f(x);
-      });
+    [f](caf::scheduled_actor*, caf::message& x) -> caf::skippable_result {
+      return f(x);
+    });
 #endif
 }
 
