@@ -170,10 +170,11 @@ public:
     auto committed = commits.settled();
     auto mean
       = static_cast<double>(x.accepted) / static_cast<double>(committed);
-    std::printf(
-      "  %s: %lld commands in %lld commits, start-up included: %.1f\n",
-      name().c_str(), static_cast<long long>(x.accepted),
-      static_cast<long long>(committed), mean);
+    std::printf("  %s: %lld commands in %lld commits, start-up included: %.1f; "
+                "%.0f/s; CPU per command: here %.1f us, PostgreSQL %.1f us\n",
+                name().c_str(), static_cast<long long>(x.accepted),
+                static_cast<long long>(committed), mean, x.commands_per_second,
+                x.own_cpu, x.server_cpu);
     return mean;
   }
 
