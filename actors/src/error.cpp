@@ -1,4 +1,5 @@
 #include <evented/actors/error.hpp>
+#include <evented/actors/messages.hpp>
 
 #include <caf/actor_system_config.hpp>
 

@@ -68,7 +68,7 @@ bool run(caf::scoped_actor& self, const caf::actor& counters,
         else
           std::printf("  %s %3lu  -> %s\n", name,
                       static_cast<unsigned long>(amount),
-                      self->system().render(err).c_str());
+                      evented::render(self->system(), err).c_str());
       });
   return ok;
 }

@@ -25,10 +25,15 @@
 #include <caf/meta/type_name.hpp>
 #else
 #include <caf/init_global_meta_objects.hpp>
+#include <caf/io/middleman.hpp>
+#endif
+#if EVENTED_CAF >= 10000
+#include <caf/anon_mail.hpp>
 #endif
 
 #include <chrono>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace evented {
@@ -108,7 +113,8 @@ void delegate(Self* self, const Dest& dest, Ts&&... xs) {
 #if EVENTED_CAF < 10000
   self->delegate(dest, std::forward<Ts>(xs)...);
 #else
-  self->mail(std::forward<Ts>(xs)...).delegate(dest);
+  // The result only tells the types of the answer.
+  std::ignore = self->mail(std::forward<Ts>(xs)...).delegate(dest);
 #endif
 }
 
@@ -123,10 +129,15 @@ void on_unknown(caf::event_based_actor* self, F f) {
       return f(x.content());
     });
 #else
+  // Deprecated in 1.0 in favour of a handler for `caf::message`, which a
+  // behavior of commands would have to end with.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
   self->set_default_handler(
     [f](caf::scheduled_actor*, caf::message& x) -> caf::skippable_result {
       return f(x);
     });
+#pragma GCC diagnostic pop
 #endif
 }
 
@@ -157,7 +168,7 @@ struct type_registration {
     // Must happen before any configuration exists.
     caf::core::init_global_meta_objects();
     caf::io::middleman::init_global_meta_objects();
-    caf::init_global_meta_objects<Blocks...>();
+    (caf::init_global_meta_objects<Blocks>(), ...);
 #endif
   }
 };
