@@ -60,7 +60,7 @@ void entity_actor::on_exit() {
 // ------------------------------------------------------------------
 
 void entity_actor::on_delivery(delivery& x) {
-  command cmd{std::move(x.content), make_response_promise(), 0, false, {}};
+  command cmd{std::move(x.content), make_response_promise(), 0, false, 0, {}};
   if (given_up_ != caf::none) {
     refuse(cmd, given_up_);
     return;
@@ -114,10 +114,13 @@ void entity_actor::on_append_done(append_job& job) {
     break;
   case append_status::pending:
   case append_status::skipped:
-    // Given up by the appender, for want of time.
-    for (; i < steps.size(); ++i) {
-      stale_ = stale_ || steps[i].maybe_sent;
-      refuse(in_flight_[i], out_of_time(steps[i].maybe_sent));
+    // Given back by the appender, for want of time. What was not sent is
+    // decided again as far as it has time left.
+    for (auto j = i; j < steps.size(); ++j) {
+      if (steps[j].maybe_sent) {
+        stale_ = true;
+        refuse(in_flight_[j], out_of_time(true));
+      }
     }
     break;
   default:
@@ -177,7 +180,7 @@ void entity_actor::on_overdue(bool maybe_sent) {
   for (auto& cmd : in_flight_) {
     // A check stores nothing, whatever becomes of it.
     if (cmd.content->deadline <= now)
-      refuse(cmd, out_of_time(maybe_sent && !cmd.decision.events.empty()));
+      refuse(cmd, out_of_time(maybe_sent && cmd.events > 0));
   }
   while (!queue_.empty() && queue_.front().content->deadline <= now) {
     refuse(queue_.front(), out_of_time(false));
@@ -260,7 +263,7 @@ append_step entity_actor::decide(command& x) {
     undo_tentative();
     for (auto& earlier : in_flight_) {
       model_->apply(earlier.decision.typed);
-      tentative_version_ += earlier.decision.events.size();
+      tentative_version_ += earlier.events;
     }
   };
   try {
@@ -283,11 +286,12 @@ append_step entity_actor::decide(command& x) {
     refusal(errc::handler_failed, "something that is no std::exception was "
                                   "thrown");
   }
-  tentative_version_ += x.decision.events.size();
-  if (!x.decision.events.empty()) {
+  x.events = x.decision.events.size();
+  tentative_version_ += x.events;
+  if (x.events > 0) {
     step.append_id = uuid::v4();
     step.typed = x.decision.typed;
-    step.events = x.decision.events;
+    step.events = std::move(x.decision.events);
   }
   return step;
 }

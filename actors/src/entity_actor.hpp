@@ -39,7 +39,9 @@ private:
     caf::response_promise promise;
     unsigned conflicts = 0;
     bool answered = false;
-    /// Valid from the decision on.
+    // Valid from the decision on.
+    /// How many events it stores.
+    std::size_t events = 0;
     decided decision;
   };
 

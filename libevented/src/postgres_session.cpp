@@ -43,8 +43,8 @@ timestamp microseconds(std::string_view text) {
 class postgres_session : public store_session {
 public:
   postgres_session(const journal_options& options, const pq::settings& how,
-                   watchdog& dog)
-    : options_(options), db_(how, dog) {
+                   std::shared_ptr<watchdog> dog)
+    : options_(options), dog_(std::move(dog)), db_(how, *dog_) {
     auto name = [this](const char* key, const std::string& sql) {
       db_.prepare(key, fill_in(sql, options_));
     };
@@ -509,6 +509,7 @@ private:
   }
 
   journal_options options_;
+  std::shared_ptr<watchdog> dog_;
   pq::connection db_;
 };
 
@@ -516,8 +517,8 @@ private:
 
 std::unique_ptr<store_session>
 make_postgres_session(const journal_options& options, const pq::settings& how,
-                      watchdog& dog) {
-  return std::make_unique<postgres_session>(options, how, dog);
+                      std::shared_ptr<watchdog> dog) {
+  return std::make_unique<postgres_session>(options, how, std::move(dog));
 }
 
 } // namespace evented::detail

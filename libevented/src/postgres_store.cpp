@@ -20,7 +20,7 @@ void postgres_store::open() {
   auto how = settings();
   // A migration takes the time it takes: the watchdog is for appends.
   how.statement_timeout = std::chrono::hours{24};
-  pq::connection db{how, dog_};
+  pq::connection db{how, *dog_};
   open_schema(db, options_);
 }
 

@@ -28,12 +28,13 @@ private:
 
   journal_options options_;
   journal_options shown_;
-  watchdog dog_;
+  /// Shared with the sessions, which may outlive the store.
+  std::shared_ptr<watchdog> dog_ = std::make_shared<watchdog>();
 };
 
 /// Makes a session on a connection of its own.
 std::unique_ptr<store_session>
 make_postgres_session(const journal_options& options, const pq::settings& how,
-                      watchdog& dog);
+                      std::shared_ptr<watchdog> dog);
 
 } // namespace evented::detail

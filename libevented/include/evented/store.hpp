@@ -150,7 +150,7 @@ class store {
 public:
   virtual ~store() = default;
 
-  /// Makes a connection.
+  /// Makes a connection, which may outlive the store.
   /// @throws connection_lost where the database is out of reach
   virtual std::unique_ptr<store_session> connect() = 0;
 
