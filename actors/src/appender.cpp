@@ -97,10 +97,15 @@ private:
     busy_ = false;
     std::vector<job_ptr> left;
     for (auto& job : batch.jobs) {
-      if (pending(*job))
-        left.push_back(std::move(job));
-      else
+      if (job->stage == append_stage::withdrawn)
+        continue;
+      if (!pending(*job)) {
         finish(std::move(job));
+        continue;
+      }
+      job->stage
+        = maybe_sent(*job) ? append_stage::sent : append_stage::waiting;
+      left.push_back(std::move(job));
     }
     batch.jobs = std::move(left);
     if (!batch.jobs.empty() && batch.pause) {
@@ -117,33 +122,31 @@ private:
     seam::send(this, to, append_done{std::move(job)});
   }
 
-  /// Reminds entities of commands whose time is up, and gives up on jobs of
-  /// which none has any left.
+  /// Gives jobs back when the time of one of their commands is up: at once
+  /// where nothing was sent, so that the entity can decide those anew that have
+  /// time left. What was sent goes on as long as anybody waits for it, and the
+  /// entity is told of each deadline.
   void look_at_deadlines() {
     auto now = clock::now();
-    auto remind = [this](const job_ptr& job, bool sent) {
-      seam::send(this, caf::actor_cast<caf::actor>(job->entity), overdue{sent});
-    };
-    auto look = [&](auto& jobs) {
-      for (auto i = jobs.begin(); i != jobs.end();) {
-        if ((*i)->last_deadline <= now) {
-          finish(std::move(*i));
-          i = jobs.erase(i);
-        } else {
-          if ((*i)->first_deadline <= now)
-            remind(*i, maybe_sent(**i));
-          ++i;
-        }
+    // Returns whether the job has been given back.
+    auto look = [this, now](const job_ptr& job, bool with_worker) {
+      if (job->stage == append_stage::withdrawn || job->first_deadline > now)
+        return false;
+      if (job->advance(append_stage::withdrawn)
+          || (!with_worker && job->last_deadline <= now)) {
+        finish(job);
+        return true;
       }
+      seam::send(this, caf::actor_cast<caf::actor>(job->entity), overdue{true});
+      return false;
     };
-    if (!busy_)
-      look(batch_->jobs);
-    else
-      // The worker's thread owns the steps now: believe the worst.
+    // What the worker has comes back with the batch.
+    if (busy_)
       for (auto& job : batch_->jobs)
-        if (job->first_deadline <= now)
-          remind(job, batch_->sending || failures_ > 0);
-    look(queue_);
+        look(job, true);
+    else
+      std::erase_if(batch_->jobs, [&](auto& job) { return look(job, false); });
+    std::erase_if(queue_, [&](auto& job) { return look(job, false); });
   }
 
   void keep_ticking() {

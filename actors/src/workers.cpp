@@ -72,22 +72,23 @@ private:
       auto& session = session_.get();
       std::vector<append_request*> requests;
       requests.reserve(batch.jobs.size());
+      // Connecting may have taken long; what was withdrawn meanwhile has been
+      // answered with `errc::unavailable` and must never be stored.
       for (auto& job : batch.jobs)
-        requests.push_back(&job->request);
-      batch.sending = true;
-      if (!session.append(requests))
-        batch.pause = is_blocked(batch);
+        if (job->advance(append_stage::sent))
+          requests.push_back(&job->request);
+      if (!requests.empty() && !session.append(requests))
+        batch.pause = is_blocked(requests);
     } catch (const std::exception& e) {
       session_.drop(e);
       batch.pause = true;
       batch.lost = true;
     }
-    batch.sending = false;
   }
 
-  static bool is_blocked(const append_batch& batch) {
-    for (auto& job : batch.jobs)
-      for (auto& step : job->request.steps)
+  static bool is_blocked(const std::vector<append_request*>& requests) {
+    for (auto* request : requests)
+      for (auto& step : request->steps)
         if (step.status == append_status::pending && !step.message.empty())
           return true;
     return false;
