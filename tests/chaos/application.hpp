@@ -43,9 +43,9 @@ class application {
 public:
   explicit application(const journal_options& where,
                        const entity_options<account>& how = {})
-      : sys_(cfg_),
-        journal_(sys_, where),
-        accounts_(spawn_entities<account>(sys_, journal_, how)) {
+    : sys_(cfg_),
+      journal_(sys_, where),
+      accounts_(spawn_entities<account>(sys_, journal_, how)) {
     // nop
   }
 
@@ -62,13 +62,13 @@ public:
     caf::scoped_actor self{sys_};
     answer result;
     self->request(accounts_, patience, id, cmd)
-        .receive(
-            [&](const accepted& a) {
-              result = {cmd.token, id, errc::none, a, {}};
-            },
-            [&](const caf::error& err) {
-              result = refused(cmd.token, id, err, sys_.render(err));
-            });
+      .receive(
+        [&](const accepted& a) {
+          result = {cmd.token, id, errc::none, a, {}};
+        },
+        [&](const caf::error& err) {
+          result = refused(cmd.token, id, err, sys_.render(err));
+        });
     return result;
   }
 
@@ -83,12 +83,12 @@ public:
     caf::scoped_actor self{sys_};
     seen result;
     self->request(accounts_, patience, id, look{})
-        .receive(
-            [&](const accepted& a, const statement& x) {
-              result.state = x;
-              result.at = a;
-            },
-            [&](const caf::error& err) { result.error = sys_.render(err); });
+      .receive(
+        [&](const accepted& a, const statement& x) {
+          result.state = x;
+          result.at = a;
+        },
+        [&](const caf::error& err) { result.error = sys_.render(err); });
     return result;
   }
 
@@ -111,11 +111,11 @@ public:
 
   sender(caf::actor_config& cfg, caf::actor accounts, uuid id,
          std::string prefix, shared& with)
-      : caf::event_based_actor(cfg),
-        accounts_(std::move(accounts)),
-        id_(id),
-        prefix_(std::move(prefix)),
-        shared_(with) {
+    : caf::event_based_actor(cfg),
+      accounts_(std::move(accounts)),
+      id_(id),
+      prefix_(std::move(prefix)),
+      shared_(with) {
     ++shared_.running;
   }
 
@@ -150,15 +150,15 @@ private:
   void send_one(Command cmd) {
     auto token = cmd.token;
     request(accounts_, patience, id_, std::move(cmd))
-        .then(
-            [this, token](const accepted& a) {
-              shared_.book.add({token, id_, errc::none, a, {}});
-              next();
-            },
-            [this, token](const caf::error& err) {
-              shared_.book.add(refused(token, id_, err, system().render(err)));
-              next();
-            });
+      .then(
+        [this, token](const accepted& a) {
+          shared_.book.add({token, id_, errc::none, a, {}});
+          next();
+        },
+        [this, token](const caf::error& err) {
+          shared_.book.add(refused(token, id_, err, system().render(err)));
+          next();
+        });
   }
 
   caf::actor accounts_;
@@ -173,7 +173,7 @@ class load {
 public:
   load(application& app, const std::vector<uuid>& ids, int senders_each,
        const std::string& prefix, ledger& book)
-      : shared_{book} {
+    : shared_{book} {
     for (auto& id : ids)
       for (int i = 0; i < senders_each; ++i)
         app.system().spawn<sender>(app.accounts(), id,

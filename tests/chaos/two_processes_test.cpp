@@ -23,8 +23,8 @@ TEST(two_processes, that_hammer_one_entity_store_each_accepted_command_once) {
   std::vector<std::unique_ptr<worker>> both;
   for (auto* name : {"a", "b"})
     both.push_back(std::make_unique<worker>(
-        std::vector<std::string>{"hammer", server.url(), schema, to_string(id),
-                                 name, "20", std::to_string(time.count())}));
+      std::vector<std::string>{"hammer", server.url(), schema, to_string(id),
+                               name, "20", std::to_string(time.count())}));
   for (auto& x : both)
     ASSERT_EQ(x->hear().value_or("nothing"), "ready");
   for (auto& x : both)

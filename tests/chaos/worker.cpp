@@ -56,7 +56,7 @@ std::optional<std::string> read_line(int fd, std::string& buffer,
       return line;
     }
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        end - clock::now());
+      end - clock::now());
     if (deadline.count() >= 0 && left.count() <= 0)
       return std::nullopt;
     pollfd x{fd, POLLIN, 0};
@@ -153,7 +153,7 @@ std::string to_line(const answer& x) {
                        + std::to_string(static_cast<int>(x.code)) + '\t';
   if (x.ok)
     result
-        += std::to_string(x.ok->version) + ' ' + std::to_string(x.ok->seq_no);
+      += std::to_string(x.ok->version) + ' ' + std::to_string(x.ok->seq_no);
   result += '\t';
   for (auto c : x.text)
     result += c == '\n' || c == '\t' ? ' ' : c;
@@ -251,10 +251,10 @@ int teller(const std::vector<std::string>& args) {
       up.tell(describe(app.see(id)));
     else if (words[0] == "deposit")
       up.tell(
-          to_line(app.ask(id, deposit{words.at(1), std::stoll(words.at(2))})));
+        to_line(app.ask(id, deposit{words.at(1), std::stoll(words.at(2))})));
     else
       up.tell(
-          to_line(app.ask(id, withdraw{words.at(1), std::stoll(words.at(2))})));
+        to_line(app.ask(id, withdraw{words.at(1), std::stoll(words.at(2))})));
   }
 }
 
@@ -264,12 +264,12 @@ class burst : public caf::event_based_actor {
 public:
   burst(caf::actor_config& cfg, caf::actor accounts, std::vector<uuid> ids,
         std::size_t count, ledger& book, std::atomic<bool>& sent)
-      : caf::event_based_actor(cfg),
-        accounts_(std::move(accounts)),
-        ids_(std::move(ids)),
-        open_(count),
-        book_(book),
-        sent_(sent) {
+    : caf::event_based_actor(cfg),
+      accounts_(std::move(accounts)),
+      ids_(std::move(ids)),
+      open_(count),
+      book_(book),
+      sent_(sent) {
     // nop
   }
 
@@ -278,13 +278,13 @@ public:
       auto token = "burst." + std::to_string(i);
       auto id = ids_[i % ids_.size()];
       request(accounts_, patience, id, deposit{token, 1})
-          .then(
-              [this, token, id](const accepted& a) {
-                take({token, id, errc::none, a, {}});
-              },
-              [this, token, id](const caf::error& err) {
-                take(refused(token, id, err, system().render(err)));
-              });
+        .then(
+          [this, token, id](const accepted& a) {
+            take({token, id, errc::none, a, {}});
+          },
+          [this, token, id](const caf::error& err) {
+            take(refused(token, id, err, system().render(err)));
+          });
     }
     accounts_ = nullptr;
     sent_ = true;
@@ -327,7 +327,7 @@ int shut_down(const std::vector<std::string>& args) {
     app.system().spawn<burst>(app.accounts(), ids, count, std::ref(book),
                               std::ref(sent));
     auto begun = wait_until(
-        [&] { return sent && book.size() >= before + after; }, patience);
+      [&] { return sent && book.size() >= before + after; }, patience);
     if (!begun) {
       std::fputs("worker: no answers before the shutdown\n", stderr);
       return 1;
