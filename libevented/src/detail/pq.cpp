@@ -112,10 +112,14 @@ connection::~connection() {
 }
 
 void connection::prepare(const char* name, const std::string& sql) {
-  if (how_.pooled)
-    statements_.emplace_back(name, sql);
-  else
+#if !EVENTED_PQXX7
+  // Asks the server with the first call only.
+  if (!how_.pooled) {
     connection_->prepare(name, sql);
+    return;
+  }
+#endif
+  statements_.emplace_back(name, sql);
 }
 
 void connection::check_alive() {

@@ -56,7 +56,7 @@ public:
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
 
-  /// Names a statement for `call`.
+  /// Names a statement for `call`, the first of which prepares it.
   void prepare(const char* name, const std::string& sql);
 
   /// Throws `connection_lost` with `sent() == false` where the server has
@@ -84,6 +84,7 @@ private:
   std::unique_ptr<pqxx::connection> connection_;
   watchdog::leash leash_;
   std::unique_ptr<pqxx::nontransaction> tx_;
+  /// What `prepare` was told and the server does not know.
   std::vector<std::pair<std::string, std::string>> statements_;
 };
 
@@ -138,10 +139,15 @@ template <class... Ts>
 pqxx::result connection::call(const char* name, const Ts&... xs) {
   return guarded([&] {
 #if EVENTED_PQXX7
-    if (how_.pooled) {
-      for (auto& [key, sql] : statements_)
-        if (key == name)
-          return tx_->exec(sql, pqxx::params{param(xs)...});
+    for (auto i = statements_.begin(); i != statements_.end(); ++i) {
+      if (i->first != name)
+        continue;
+      if (how_.pooled)
+        return tx_->exec(i->second, pqxx::params{param(xs)...});
+      // As libpqxx 6 does it: what the server refuses fails this call.
+      connection_->prepare(name, i->second);
+      statements_.erase(i);
+      break;
     }
     return tx_->exec(pqxx::prepped{name}, pqxx::params{param(xs)...});
 #else
