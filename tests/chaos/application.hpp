@@ -67,7 +67,7 @@ public:
           result = {cmd.token, id, errc::none, a, {}};
         },
         [&](const caf::error& err) {
-          result = refused(cmd.token, id, err, sys_.render(err));
+          result = refused(cmd.token, id, err, evented::render(sys_, err));
         });
     return result;
   }
@@ -88,7 +88,9 @@ public:
           result.state = x;
           result.at = a;
         },
-        [&](const caf::error& err) { result.error = sys_.render(err); });
+        [&](const caf::error& err) {
+          result.error = evented::render(sys_, err);
+        });
     return result;
   }
 
@@ -156,7 +158,8 @@ private:
           next();
         },
         [this, token](const caf::error& err) {
-          shared_.book.add(refused(token, id_, err, system().render(err)));
+          shared_.book.add(
+            refused(token, id_, err, evented::render(system(), err)));
           next();
         });
   }

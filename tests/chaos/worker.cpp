@@ -283,7 +283,7 @@ public:
             take({token, id, errc::none, a, {}});
           },
           [this, token, id](const caf::error& err) {
-            take(refused(token, id, err, system().render(err)));
+            take(refused(token, id, err, evented::render(system(), err)));
           });
     }
     accounts_ = nullptr;
@@ -305,8 +305,9 @@ private:
   std::atomic<bool>& sent_;
 };
 
-/// shutdown URL SCHEMA HOW COUNT AFTER: sends COUNT commands, and once AFTER of
-/// them are answered, ends what HOW says: the "region" by dropping its handle,
+/// shutdown URL SCHEMA HOW COUNT AFTER: says "warm" when half of the accounts
+/// are in memory, waits for "go", sends COUNT commands, and once AFTER of them
+/// are answered, ends what HOW says: the "region" by dropping its handle,
 /// the same by an "exit" message, or the whole "system".
 int shut_down(const std::vector<std::string>& args) {
   auto& how = args.at(3);
@@ -323,6 +324,9 @@ int shut_down(const std::vector<std::string>& args) {
     // Half of the entities are alive before, the others have to be loaded.
     for (std::size_t i = 0; i < ids.size() / 2; ++i)
       book.add(app.ask(ids[i], deposit{"warm." + std::to_string(i), 1}));
+    up.tell("warm");
+    if (up.hear().empty())
+      return 1;
     auto before = book.size();
     app.system().spawn<burst>(app.accounts(), ids, count, std::ref(book),
                               std::ref(sent));
