@@ -56,8 +56,7 @@ void entity_actor::on_exit() {
   append_.reset();
 }
 
-// -- messages
-// ------------------------------------------------------------------
+// -- messages -----------------------------------------------------------------
 
 void entity_actor::on_delivery(delivery& x) {
   command cmd{std::move(x.content), make_response_promise(), 0, false, 0, {}};
@@ -194,8 +193,7 @@ void entity_actor::on_overdue(bool maybe_sent) {
   }
 }
 
-// -- steps
-// ---------------------------------------------------------------------
+// -- steps --------------------------------------------------------------------
 
 void entity_actor::advance() {
   if (append_ != nullptr || load_ != nullptr)
@@ -323,8 +321,7 @@ void entity_actor::ask_to_stop() {
     quit();
 }
 
-// -- answers
-// -------------------------------------------------------------------
+// -- answers ------------------------------------------------------------------
 
 void entity_actor::answer(command& x, caf::message msg) {
   if (x.answered)

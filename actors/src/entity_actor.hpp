@@ -45,16 +45,14 @@ private:
     decided decision;
   };
 
-  // -- messages
-  // -----------------------------------------------------------------
+  // -- messages ---------------------------------------------------------------
 
   void on_delivery(delivery& x);
   void on_append_done(append_job& job);
   void on_load_done(load_job& job);
   void on_overdue(bool maybe_sent);
 
-  // -- steps
-  // --------------------------------------------------------------------
+  // -- steps ------------------------------------------------------------------
 
   /// Does the next thing there is to do.
   void advance();
@@ -69,8 +67,7 @@ private:
   void give_up(caf::error why);
   void ask_to_stop();
 
-  // -- answers
-  // ------------------------------------------------------------------
+  // -- answers ----------------------------------------------------------------
 
   void answer(command& x, caf::message msg);
   void refuse(command& x, caf::error why);

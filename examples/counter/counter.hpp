@@ -12,8 +12,7 @@
 
 namespace demo {
 
-// -- commands
-// ------------------------------------------------------------------
+// -- commands -----------------------------------------------------------------
 
 struct increase {
   std::uint64_t inc = 0;
@@ -23,8 +22,7 @@ struct decrease {
   std::uint64_t dec = 0;
 };
 
-// -- rejections
-// ----------------------------------------------------------------
+// -- rejections ---------------------------------------------------------------
 
 struct overflow {
   std::uint64_t value = 0;
@@ -60,8 +58,7 @@ auto inspect(Inspector& f, underflow& x) {
                                  evented::field("value", x.value));
 }
 
-// -- events
-// --------------------------------------------------------------------
+// -- events -------------------------------------------------------------------
 
 // Events go into the journal, as JSON.
 
@@ -99,8 +96,7 @@ struct request_info {
   }
 };
 
-// -- entity
-// --------------------------------------------------------------------
+// -- entity -------------------------------------------------------------------
 
 struct counter {
   static constexpr std::string_view type_name = "counter";

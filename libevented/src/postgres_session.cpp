@@ -165,8 +165,7 @@ public:
   }
 
 private:
-  // -- rows
-  // ---------------------------------------------------------------------
+  // -- rows -------------------------------------------------------------------
 
   stored_event read_event(const pqxx::row& row) const {
     stored_event result;
@@ -205,8 +204,7 @@ private:
     }
   }
 
-  // -- entity types without a listener: one statement, autocommitted
-  // -------------
+  // -- entity types without a listener: one statement, autocommitted ----------
 
   void store_plain(std::span<append_request* const> requests) {
     append_call call{options_, requests};
@@ -296,8 +294,7 @@ private:
     db_.exec(sql);
   }
 
-  // -- entity types with a listener: one transaction
-  // ------------------------------
+  // -- entity types with a listener: one transaction --------------------------
 
   /// Nothing that the server has seen before COMMIT can become durable, so a
   /// connection that breaks earlier leaves nothing unknown.

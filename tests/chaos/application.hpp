@@ -199,8 +199,7 @@ private:
   int senders_ = 0;
 };
 
-// -- servers
-// -------------------------------------------------------------------
+// -- servers ------------------------------------------------------------------
 
 /// A private PostgreSQL that all tests of this program share which leave it
 /// running.

@@ -195,8 +195,7 @@ TEST_P(lost_reply, loses_none_of_many_commands) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-// -- the database is away past the deadline
-// ------------------------------------
+// -- the database is away past the deadline -----------------------------------
 
 TEST_P(lost_reply, is_unavailable_where_nothing_was_sent) {
   world w{GetParam(), 1s};
@@ -325,8 +324,7 @@ TEST(lost_database, is_unknown_where_the_request_was_lost_and_the_server_too) {
   EXPECT_EQ(w.verdict(), "");
 }
 
-// -- a request arrives when its sender has long given up
-// -----------------------
+// -- a request arrives when its sender has long given up ----------------------
 
 TEST_P(lost_reply, is_unknown_where_the_request_arrives_after_the_deadline) {
   world w{GetParam(), 1s};

@@ -74,8 +74,7 @@ std::optional<std::string> read_line(int fd, std::string& buffer,
 
 } // namespace
 
-// -- the parent's side
-// ---------------------------------------------------------
+// -- the parent's side --------------------------------------------------------
 
 worker::worker(const std::vector<std::string>& args) {
   int down[2];
@@ -172,8 +171,7 @@ answer to_answer(std::string_view line) {
   return result;
 }
 
-// -- the child's side
-// ----------------------------------------------------------
+// -- the child's side ---------------------------------------------------------
 
 namespace {
 

@@ -310,24 +310,24 @@ TEST_F(postgres_store, a_listener_takes_part_in_the_transaction) {
 }
 
 TEST_F(postgres_store, a_listener_reads_what_it_has_written) {
-  auto step = append_with("a", [&](const uncommitted_event& x,
-                                   transaction& tx) -> std::any {
-    auto found = tx.exec("select version, metadata from " + table()
-                           + " where entity_id = $1",
-                         to_string(x.id));
-    EXPECT_EQ(found.size(), 1u);
-    EXPECT_EQ(found[0][0], "1");
-    EXPECT_EQ(found[0][1], std::nullopt);
-    return {};
-  });
+  auto step = append_with(
+    "a", [&](const uncommitted_event& x, transaction& tx) -> std::any {
+      auto found = tx.exec("select version, metadata from " + table()
+                             + " where entity_id = $1",
+                           to_string(x.id));
+      EXPECT_EQ(found.size(), 1u);
+      EXPECT_EQ(found[0][0], "1");
+      EXPECT_EQ(found[0][1], std::nullopt);
+      return {};
+    });
   EXPECT_EQ(step.status, append_status::stored);
 }
 
 TEST_F(postgres_store, a_listener_cannot_end_the_transaction) {
   int n = 0;
-  for (auto* sql : {"commit", "ROLLBACK", " /* x */ Commit", "begin",
-                    "savepoint s", "end", "abort", "select 1; commit",
-                    "prepare transaction 'x'"}) {
+  for (auto* sql :
+       {"commit", "ROLLBACK", " /* x */ Commit", "begin", "savepoint s", "end",
+        "abort", "select 1; commit", "prepare transaction 'x'"}) {
     auto id = "a" + std::to_string(++n);
     auto step = append_with(
       id, [sql](const uncommitted_event&, transaction& tx) -> std::any {

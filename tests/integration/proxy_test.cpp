@@ -45,9 +45,9 @@ using steady_clock = std::chrono::steady_clock;
 class session {
 public:
   explicit session(const std::string& url)
-      : conn_(PQconnectdb(url.c_str()), PQfinish) {
+    : conn_(PQconnectdb(url.c_str()), PQfinish) {
     PQsetNoticeProcessor(
-        conn_.get(), [](void*, const char*) {}, nullptr);
+      conn_.get(), [](void*, const char*) {}, nullptr);
   }
 
   PGconn* get() const { return conn_.get(); }
@@ -111,7 +111,7 @@ private:
 class raw_client {
 public:
   explicit raw_client(const std::filesystem::path& directory)
-      : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const auto file = (directory / ".s.PGSQL.5432").string();
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -224,8 +224,8 @@ TEST_F(proxy, forwards_everything_without_a_fault) {
   EXPECT_EQ(client.value("select length(repeat('x', 5000000))"), "5000000");
   EXPECT_EQ(client.value("select repeat('x', 5000000)").size(), 5'000'000u);
   EXPECT_EQ(
-      client.value("select length('" + std::string(5'000'000, 'y') + "')"),
-      "5000000");
+    client.value("select length('" + std::string(5'000'000, 'y') + "')"),
+    "5000000");
   EXPECT_EQ(rows(), "1 2");
   EXPECT_GT(link.bytes(direction::to_server), 5'000'000u);
   EXPECT_GT(link.bytes(direction::to_client), 5'000'000u);
@@ -260,7 +260,7 @@ TEST_F(proxy, sees_whole_messages_however_the_bytes_arrive) {
   });
   raw_client client{link.directory()};
   const auto startup = raw_client::startup(
-      3 << 16, "user\0"s + server->user() + "\0database\0postgres\0\0"s);
+    3 << 16, "user\0"s + server->user() + "\0database\0postgres\0\0"s);
   for (auto byte : startup) {
     client.send({&byte, 1});
     settle();
@@ -287,7 +287,7 @@ TEST_F(proxy, passes_requests_for_encryption_on) {
   client.send(raw_client::startup(1234 << 16 | 5679));
   EXPECT_EQ(client.read_until("N"), "N");
   client.send(raw_client::startup(3 << 16, "user\0"s + server->user()
-                                               + "\0database\0postgres\0\0"s));
+                                             + "\0database\0postgres\0\0"s));
   EXPECT_TRUE(client.read_until(ready).ends_with(ready));
 }
 
@@ -498,11 +498,11 @@ TEST_F(proxy, keeps_count_of_the_answers_across_a_copy) {
   copy([&] { return PQexec(client.get(), "copy t from stdin"); }, "1\n");
   // A COPY in the extended protocol has two Sync but one ReadyForQuery.
   copy(
-      [&] {
-        return PQexecParams(client.get(), "copy t from stdin", 0, nullptr,
-                            nullptr, nullptr, nullptr, 0);
-      },
-      "2\n");
+    [&] {
+      return PQexecParams(client.get(), "copy t from stdin", 0, nullptr,
+                          nullptr, nullptr, nullptr, 0);
+    },
+    "2\n");
   EXPECT_EQ(rows(), "1 2");
   link.cut_after_commit(match::sql("values (3)"));
   EXPECT_TRUE(client.exec("insert into t values (4)"));
@@ -625,7 +625,7 @@ TEST_F(proxy, forwards_nothing_into_a_black_hole_until_healed) {
   const auto before = link.bytes(direction::to_server);
   PQsendQuery(client.get(), "insert into t values (1)");
   std::unique_ptr<PGconn, void (*)(PGconn*)> newcomer{
-      PQconnectStart(url().c_str()), PQfinish};
+    PQconnectStart(url().c_str()), PQfinish};
   ASSERT_TRUE(wait_until([&] {
     PQconnectPoll(newcomer.get());
     return link.connections() == 2;
@@ -641,7 +641,7 @@ TEST_F(proxy, forwards_nothing_into_a_black_hole_until_healed) {
   }
   EXPECT_EQ(rows(), "1");
   EXPECT_TRUE(wait_until(
-      [&] { return PQconnectPoll(newcomer.get()) == PGRES_POLLING_OK; }));
+    [&] { return PQconnectPoll(newcomer.get()) == PGRES_POLLING_OK; }));
 }
 
 TEST_F(proxy, can_lose_replies_only) {

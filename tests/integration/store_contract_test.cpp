@@ -73,18 +73,18 @@ append_request make_request(const char* id, std::vector<append_step> steps,
 
 const char* name_of(append_status x) {
   switch (x) {
-    case pending:
-      return "pending";
-    case stored:
-      return "stored";
-    case conflict:
-      return "conflict";
-    case vetoed:
-      return "vetoed";
-    case failed:
-      return "failed";
-    case skipped:
-      return "skipped";
+  case pending:
+    return "pending";
+  case stored:
+    return "stored";
+  case conflict:
+    return "conflict";
+  case vetoed:
+    return "vetoed";
+  case failed:
+    return "failed";
+  case skipped:
+    return "skipped";
   }
   return "?";
 }
@@ -179,8 +179,7 @@ protected:
     return outcomes(x);
   }
 
-  std::vector<stored_event> events_of(entity_id id,
-                                      std::uint64_t after = 0,
+  std::vector<stored_event> events_of(entity_id id, std::uint64_t after = 0,
                                       std::string type_name = "thing") {
     std::vector<stored_event> result;
     for (auto more = true; more;) {
@@ -209,7 +208,7 @@ INSTANTIATE_TEST_SUITE_P(stores, store_contract,
                          testing::Values(backend::memory, backend::postgres),
                          [](auto& x) {
                            return x.param == backend::memory ? "memory"
-                                                                : "postgres";
+                                                             : "postgres";
                          });
 
 } // namespace
@@ -500,8 +499,7 @@ TEST_P(store_contract, an_invalid_payload_fails_its_command_alone_and_whole) {
        {"{\"n\":NaN}"s, "{\"n\":\"\\u0000\"}"s, "{\"\\u0000\":1}"s, "nonsense"s,
         ""s, "{"s, "{\"n\":1} {\"n\":2}"s, "{\"n\":1,}"s, "{'n':1}"s,
         "{\"n\":01}"s, "\"\\ud800\""s, "\"\\udc00\""s, "\"a\nb\""s,
-        "[Infinity]"s,
-        "{\"n\":\"\xff\"}"s, "\"a\0b\""s}) {
+        "[Infinity]"s, "{\"n\":\"\xff\"}"s, "\"a\0b\""s}) {
     auto suffix = std::to_string(session().frontier());
     auto good = make_request(("a" + suffix).c_str(), {make_step(0, {1})});
     auto bad = make_request(("b" + suffix).c_str(), {make_step(0, {1, 2, 3})});
@@ -523,8 +521,7 @@ TEST_P(store_contract, unusual_payloads_are_stored) {
     auto x = make_request("a", {make_step(version++, {1})});
     x.steps[0].events[0].payload = payload;
     append(x);
-    EXPECT_EQ(outcomes(x), "stored")
-      << payload << ": " << x.steps[0].message;
+    EXPECT_EQ(outcomes(x), "stored") << payload << ": " << x.steps[0].message;
   }
 }
 
@@ -604,9 +601,9 @@ TEST_P(store_contract, several_entities_are_loaded_at_once) {
   append("b", make_step(0, {3}));
   std::vector<std::int64_t> many(100, 7);
   append("c", make_step(0, many));
-  std::vector<load_request> what{
-    {"thing", "c"s, 0}, {"thing", "nobody"s, 0}, {"thing", "a"s, 1},
-    {"other", "b"s, 0}, {"thing", "b"s, 0},      {"thing", "a"s, 0}};
+  std::vector<load_request> what{{"thing", "c"s, 0}, {"thing", "nobody"s, 0},
+                                 {"thing", "a"s, 1}, {"other", "b"s, 0},
+                                 {"thing", "b"s, 0}, {"thing", "a"s, 0}};
   auto found = session().load(what, 120);
   ASSERT_EQ(found.size(), 6u);
   EXPECT_TRUE(found[0].more);
@@ -643,8 +640,8 @@ TEST_P(store_contract, events_come_back_as_they_were_stored) {
 
 TEST_P(store_contract, entity_types_do_not_mix_although_they_share_ids) {
   auto thing = make_request("a", {make_step(0, {1})});
-  auto other = make_request("a", {make_step(0, {2}), make_step(1, {3})}, {},
-                            "other");
+  auto other
+    = make_request("a", {make_step(0, {2}), make_step(1, {3})}, {}, "other");
   append(thing, other);
   EXPECT_EQ(outcomes(thing), "stored");
   EXPECT_EQ(outcomes(other), "stored stored");
@@ -733,17 +730,16 @@ TEST_P(store_contract, a_listener_sees_every_event_in_order) {
                        + " #" + std::to_string(x.seq_no));
         return {};
       });
-  auto x = make_request("a", {make_step(0, {5, 6}), make_step(2, {7})},
-                        listener);
+  auto x
+    = make_request("a", {make_step(0, {5, 6}), make_step(2, {7})}, listener);
   for (auto& step : x.steps)
     step.typed = typed;
   append(x);
   EXPECT_EQ(outcomes(x), "stored stored");
   auto events = events_of("a"s);
   ASSERT_EQ(events.size(), 3u);
-  auto number = [&](std::size_t i) {
-    return " #" + std::to_string(events[i].seq_no);
-  };
+  auto number
+    = [&](std::size_t i) { return " #" + std::to_string(events[i].seq_no); };
   EXPECT_EQ(seen, (std::vector{"a 1 0 5" + number(0), "a 2 1 6" + number(1),
                                "a 3 0 7" + number(2)}));
 }
@@ -804,8 +800,8 @@ TEST_P(store_contract, a_listener_that_throws_fails_its_command) {
           throw 7;
         return {};
       });
-  auto a = make_request("a", {make_step(0, {1, 2, 3}), make_step(3, {4})},
-                        listener);
+  auto a
+    = make_request("a", {make_step(0, {1, 2, 3}), make_step(3, {4})}, listener);
   auto b = make_request("b", {make_step(0, {1})}, listener);
   auto c = make_request("c", {make_step(0, {1})}, listener);
   auto d = make_request("d", {make_step(0, {1})});
@@ -859,10 +855,8 @@ TEST_P(store_contract, a_listener_is_not_asked_about_what_is_stored_already) {
   auto step = make_step(0, {1, 2});
   auto first = make_request("a", {step});
   append(first);
-  auto listener
-    = make_listener([](const uncommitted_event&, transaction&) -> std::any {
-        return 1;
-      });
+  auto listener = make_listener(
+    [](const uncommitted_event&, transaction&) -> std::any { return 1; });
   auto again = make_request("a", {step}, listener);
   append(again);
   EXPECT_EQ(outcomes(again), "stored");
@@ -870,10 +864,8 @@ TEST_P(store_contract, a_listener_is_not_asked_about_what_is_stored_already) {
 }
 
 TEST_P(store_contract, checks_work_with_a_listener) {
-  auto listener
-    = make_listener([](const uncommitted_event&, transaction&) -> std::any {
-        return {};
-      });
+  auto listener = make_listener(
+    [](const uncommitted_event&, transaction&) -> std::any { return {}; });
   append("b", make_step(0, {1}));
   auto a = make_request("a", {make_step(0, {1}), make_step(1, {})}, listener);
   auto b = make_request("b", {make_step(0, {})}, listener);
@@ -921,13 +913,13 @@ TEST_P(store_contract, reading_keeps_to_its_bounds) {
   auto all = session().read("thing", 0, session().frontier(), 1000);
   ASSERT_EQ(all.size(), 5u);
   auto at = [&](std::size_t i) { return all[i].event.seq_no; };
-  auto versions = [&](std::uint64_t after, std::uint64_t up_to,
-                      std::size_t limit) {
-    std::string result;
-    for (auto& x : session().read("thing", after, up_to, limit))
-      result += std::to_string(x.event.version);
-    return result;
-  };
+  auto versions
+    = [&](std::uint64_t after, std::uint64_t up_to, std::size_t limit) {
+        std::string result;
+        for (auto& x : session().read("thing", after, up_to, limit))
+          result += std::to_string(x.event.version);
+        return result;
+      };
   EXPECT_EQ(versions(at(1), at(3), 100), "34");
   EXPECT_EQ(versions(at(1), at(1), 100), "");
   EXPECT_EQ(versions(at(3), at(1), 100), "");

@@ -12,8 +12,7 @@
 
 namespace evented::test {
 
-// -- commands, rejections and replies
-// ------------------------------------------
+// -- commands, rejections and replies -----------------------------------------
 
 struct deposit {
   std::string token;
@@ -75,8 +74,7 @@ auto inspect(Inspector& f, statement& x) {
                         field("balance", x.balance), field("digest", x.digest));
 }
 
-// -- events
-// --------------------------------------------------------------------
+// -- events -------------------------------------------------------------------
 
 struct deposited {
   std::string token;
@@ -98,8 +96,7 @@ struct withdrawn {
   }
 };
 
-// -- entity
-// --------------------------------------------------------------------
+// -- entity -------------------------------------------------------------------
 
 struct account {
   static constexpr std::string_view type_name = "account";

@@ -76,7 +76,7 @@ public:
     self_->request(region, std::chrono::seconds{30}, id, get_balance{})
       .receive([&](const accepted&, std::uint64_t x) { result = x; },
                [&](const caf::error& err) {
-                 throw std::runtime_error(sys_.render(err));
+                 throw std::runtime_error(evented::render(sys_, err));
                });
     return result;
   }

@@ -14,8 +14,7 @@
 
 namespace evented::test {
 
-// -- commands
-// ------------------------------------------------------------------
+// -- commands -----------------------------------------------------------------
 
 /// Adds to the balance.
 struct deposit {
@@ -62,8 +61,7 @@ struct stranger {
   std::uint64_t dummy = 0;
 };
 
-// -- rejections
-// ----------------------------------------------------------------
+// -- rejections ---------------------------------------------------------------
 
 /// Not enough money.
 struct insufficient {
@@ -130,8 +128,7 @@ auto inspect(Inspector& f, refused& x) {
   return inspect_object(f, x, "refused", field("why", x.why));
 }
 
-// -- events
-// --------------------------------------------------------------------
+// -- events -------------------------------------------------------------------
 
 struct deposited {
   std::uint64_t amount = 0;
@@ -175,8 +172,7 @@ struct origin {
   }
 };
 
-// -- entity
-// --------------------------------------------------------------------
+// -- entity -------------------------------------------------------------------
 
 template <class Id>
 struct basic_account {

@@ -22,7 +22,7 @@ inline std::vector<std::vector<std::string>> query(const std::string& url,
   std::unique_ptr<PGconn, void (*)(PGconn*)> db{PQconnectdb(url.c_str()),
                                                 PQfinish};
   std::unique_ptr<PGresult, void (*)(PGresult*)> found{
-      PQexec(db.get(), sql.c_str()), PQclear};
+    PQexec(db.get(), sql.c_str()), PQclear};
   auto status = PQresultStatus(found.get());
   if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
     throw std::runtime_error(sql + ": " + PQerrorMessage(db.get()));
@@ -51,9 +51,9 @@ public:
   journal_view(const std::string& url, const std::string& schema) {
     for (auto& x : query(url, "select entity_id, version, seq_no, event_name, "
                               "event ->> 'token', event ->> 'amount' from "
-                                  + schema
-                                  + ".event where type_name = 'account' "
-                                    "order by entity_id, version"))
+                                + schema
+                                + ".event where type_name = 'account' "
+                                  "order by entity_id, version"))
       events_.push_back({x[0], std::stoull(x[1]), std::stoull(x[2]), x[3], x[4],
                          std::stoll(x[5])});
   }

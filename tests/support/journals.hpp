@@ -4,9 +4,8 @@
 
 #include <evented/store.hpp>
 
-#include <libpq-fe.h>
-
 #include <chrono>
+#include <libpq-fe.h>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -40,8 +39,7 @@ public:
   std::string exec(const std::string& sql) {
     if (try_exec(sql) != "00000")
       throw std::runtime_error(PQresultErrorMessage(result_.get()));
-    return PQntuples(result_.get()) == 0 ? ""
-                                         : PQgetvalue(result_.get(), 0, 0);
+    return PQntuples(result_.get()) == 0 ? "" : PQgetvalue(result_.get(), 0, 0);
   }
 
 private:

@@ -97,7 +97,7 @@ private:
 
 descriptor make_socket() {
   return descriptor{
-      ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
 }
 
 sockaddr_un address_of(const std::filesystem::path& file) {
@@ -118,7 +118,7 @@ descriptor listen_on(const std::filesystem::path& file) {
   if (!result
       || ::bind(result.get(), reinterpret_cast<const sockaddr*>(&address),
                 sizeof(address))
-             != 0
+           != 0
       || ::listen(result.get(), SOMAXCONN) != 0)
     throw_errno("cannot listen for clients");
   return result;
@@ -131,14 +131,14 @@ descriptor connect_to(const sockaddr_un& address) {
   if (result
       && ::connect(result.get(), reinterpret_cast<const sockaddr*>(&address),
                    sizeof(address))
-             != 0)
+           != 0)
     result.reset();
   return result;
 }
 
 std::filesystem::path make_directory() {
   auto name = (std::filesystem::temp_directory_path() / "evented-proxy-XXXXXX")
-                  .string();
+                .string();
   if (::mkdtemp(name.data()) == nullptr)
     throw_errno("cannot make a directory for the proxy");
   return name;
@@ -215,8 +215,8 @@ public:
     std::size_t result = 0;
     while (!empty() && due() <= now) {
       const auto& bytes = chunks_.front().bytes;
-      const auto n = ::send(fd, bytes.data() + sent_, bytes.size() - sent_,
-                            MSG_NOSIGNAL);
+      const auto n
+        = ::send(fd, bytes.data() + sent_, bytes.size() - sent_, MSG_NOSIGNAL);
       if (n < 0 && errno == EINTR)
         continue;
       if (n < 0) {
@@ -325,7 +325,7 @@ using state = connection::state;
 class proxy::loop {
 public:
   loop(const std::filesystem::path& server, const std::filesystem::path& own)
-      : server_(address_of(server)), listener_(listen_on(own)) {
+    : server_(address_of(server)), listener_(listen_on(own)) {
     int fds[2];
     if (::pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0)
       throw_errno("cannot make a pipe for the proxy");
@@ -455,7 +455,7 @@ private:
       for (auto& c : connections_)
         advance(c);
       connections_.remove_if(
-          [](const connection& c) { return c.status == state::closed; });
+        [](const connection& c) { return c.status == state::closed; });
       wait_for_input();
     }
   }
@@ -501,9 +501,9 @@ private:
     auto timeout = -1;
     if (wake_up != clock::time_point::max())
       timeout = static_cast<int>(
-          std::chrono::ceil<std::chrono::milliseconds>(
-              std::min<clock::duration>(wake_up - now, std::chrono::hours{1}))
-              .count());
+        std::chrono::ceil<std::chrono::milliseconds>(
+          std::min<clock::duration>(wake_up - now, std::chrono::hours{1}))
+          .count());
     if (::poll(fds.data(), fds.size(), timeout) <= 0)
       return;
     char sink[64];
@@ -854,7 +854,7 @@ matcher bind(std::string statement) {
 // -- constructors, destructors, and assignment operators ----------------------
 
 proxy::proxy(const std::filesystem::path& server_socket)
-    : directory_(make_directory()) {
+  : directory_(make_directory()) {
   try {
     loop_ = std::make_unique<loop>(server_socket, directory_ / ".s.PGSQL.5432");
   } catch (...) {
@@ -878,7 +878,7 @@ const std::filesystem::path& proxy::directory() const noexcept {
 std::string proxy::url(std::string_view user, std::string_view dbname) const {
   const auto encoded = [](std::string_view text) {
     static constexpr std::string_view plain
-        = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+      = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
     static constexpr std::string_view digits = "0123456789ABCDEF";
     std::string result;
     for (const unsigned char c : text)
@@ -904,7 +904,7 @@ std::size_t proxy::open_connections() const {
   std::size_t result = 0;
   loop_->ask([&] {
     result = static_cast<std::size_t>(std::ranges::count(
-        loop_->connections(), state::open, &connection::status));
+      loop_->connections(), state::open, &connection::status));
   });
   return result;
 }

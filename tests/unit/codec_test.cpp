@@ -83,8 +83,13 @@ struct order {
 };
 
 order sample_order() {
-  return {"Ada",         {{1}, {2}}, {{"a", 1}, {"b", -2}}, named{"N"},
-          "I am extra"s, true,       std::numeric_limits<std::int64_t>::min()};
+  return {"Ada",
+          {{1}, {2}},
+          {{"a", 1}, {"b", -2}},
+          named{"N"},
+          "I am extra"s,
+          true,
+          std::numeric_limits<std::int64_t>::min()};
 }
 
 errc code_of(auto&& f) {
@@ -183,7 +188,9 @@ TEST(json_codec, refuses_numbers_that_json_does_not_have) {
   for (auto x : {limits::quiet_NaN(), -limits::quiet_NaN(), limits::infinity(),
                  -limits::infinity()}) {
     EXPECT_EQ(code_of([&] { to_json(measured{x}); }), errc::invalid_event);
-    EXPECT_EQ(code_of([&] { to_json(std::vector<double>{1, x, 2}); }),
+    EXPECT_EQ(code_of([&] {
+                to_json(std::vector<double>{1, x, 2});
+              }),
               errc::invalid_event);
   }
 }

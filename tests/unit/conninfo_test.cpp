@@ -3,15 +3,14 @@
 #include <evented/error.hpp>
 
 #include <gtest/gtest.h>
-#include <libpq-fe.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <libpq-fe.h>
 #include <map>
 #include <memory>
 #include <string>
-
 #include <unistd.h>
 
 using evented::errc;
@@ -142,8 +141,7 @@ TEST_F(conninfo_of, a_remote_host_from_the_environment_verifies_too) {
 TEST_F(conninfo_of, a_name_that_only_looks_local_verifies) {
   EXPECT_EQ(of_url("postgresql://localhost.example.org/x")["sslmode"],
             "verify-full");
-  EXPECT_EQ(of_url("postgresql://127.example.org/x")["sslmode"],
-            "verify-full");
+  EXPECT_EQ(of_url("postgresql://127.example.org/x")["sslmode"], "verify-full");
 }
 
 TEST_F(conninfo_of, a_password_file_is_read_every_time) {

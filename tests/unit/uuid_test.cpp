@@ -6,12 +6,11 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <unordered_set>
 #include <vector>
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 using evented::uuid;
 
@@ -124,7 +123,8 @@ TEST(uuid, is_ordered_by_its_bytes) {
 
 TEST(uuid, is_stored_as_text) {
   auto id = *uuid::parse(sample);
-  EXPECT_EQ(evented::to_json(id), std::string{"{\"value\":\""} + sample + "\"}");
+  EXPECT_EQ(evented::to_json(id),
+            std::string{"{\"value\":\""} + sample + "\"}");
   EXPECT_EQ(evented::from_json<uuid>(evented::to_json(id)), id);
   EXPECT_EQ(evented::from_binary<uuid>(evented::to_binary(id)), id);
   EXPECT_THROW(evented::from_json<uuid>("{\"value\":\"no\"}"), std::exception);

@@ -4,12 +4,11 @@
 
 #include <chrono>
 #include <memory>
-#include <thread>
-#include <vector>
-
 #include <poll.h>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
+#include <vector>
 
 using namespace std::literals;
 

@@ -41,7 +41,7 @@ struct request_info {
   static request_info now() {
     using namespace std::chrono;
     return {duration_cast<milliseconds>(system_clock::now().time_since_epoch())
-                .count()};
+              .count()};
   }
 };
 

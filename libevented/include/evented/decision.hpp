@@ -46,8 +46,7 @@ struct is_variant_vector<std::vector<std::variant<Ts...>>> : std::true_type {};
 template <class E>
 using metadata_of = typename detail::metadata_of_impl<E>::type;
 
-// -- building blocks: accept and reject
-// ----------------------------------------
+// -- building blocks: accept and reject ---------------------------------------
 
 /// What `reject` returns: a rejection on its way into a decision or verdict.
 template <class R>
@@ -68,15 +67,13 @@ template <class Events, class Metadata = detail::nothing,
           class Reply = detail::nothing, class Effect = detail::nothing>
 class acceptance {
 public:
-  // -- member types
-  // -------------------------------------------------------------
+  // -- member types -----------------------------------------------------------
 
   using metadata_type = Metadata;
   using reply_type = Reply;
   using effect_type = Effect;
 
-  // -- constructors
-  // -------------------------------------------------------------
+  // -- constructors -----------------------------------------------------------
 
   explicit acceptance(Events events, Metadata metadata = {}, Reply reply = {},
                       Effect effect = {})
@@ -87,8 +84,7 @@ public:
     // nop
   }
 
-  // -- modifiers
-  // ----------------------------------------------------------------
+  // -- modifiers --------------------------------------------------------------
 
   /// Stores `metadata` with every event of this command.
   template <class M>
@@ -122,8 +118,7 @@ public:
       std::move(effect)};
   }
 
-  // -- access for decisions
-  // -----------------------------------------------------
+  // -- access for decisions ---------------------------------------------------
 
   Events& events() noexcept { return events_; }
   Metadata& metadata() noexcept { return metadata_; }
@@ -152,8 +147,7 @@ auto accept(Events&&... events) {
       std::tuple<std::decay_t<Events>...>{std::forward<Events>(events)...}};
 }
 
-// -- decision
-// ------------------------------------------------------------------
+// -- decision -----------------------------------------------------------------
 
 namespace detail {
 
@@ -169,15 +163,13 @@ struct accepted_part {
 template <class E, class Reply, class... Rejections>
 class basic_decision {
 public:
-  // -- member types
-  // -------------------------------------------------------------
+  // -- member types -----------------------------------------------------------
 
   using entity_type = E;
   using reply_type = Reply;
   using accepted_type = accepted_part<E, Reply>;
 
-  // -- constructors
-  // -------------------------------------------------------------
+  // -- constructors -----------------------------------------------------------
 
   template <class Events, class M, class R, class F>
   basic_decision(acceptance<Events, M, R, F> from) // NOLINT: implicit by design
@@ -218,8 +210,7 @@ public:
                   "decision<E, rejections..> does not list");
   }
 
-  // -- properties
-  // ---------------------------------------------------------------
+  // -- properties -------------------------------------------------------------
 
   /// Returns whether the command was accepted.
   [[nodiscard]] bool accepted() const noexcept { return value_.index() == 0; }
@@ -294,8 +285,7 @@ public:
   using super::super;
 };
 
-// -- context
-// -------------------------------------------------------------------
+// -- context ------------------------------------------------------------------
 
 /// What a handler may know besides the command and the state. Valid only for
 /// the duration of the call.

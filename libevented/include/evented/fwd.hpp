@@ -4,8 +4,7 @@
 
 namespace evented {
 
-// -- classes
-// -------------------------------------------------------------------
+// -- classes ------------------------------------------------------------------
 
 class connection_lost;
 class error;
@@ -17,8 +16,7 @@ class store;
 class store_session;
 class transaction;
 
-// -- structs
-// -------------------------------------------------------------------
+// -- structs ------------------------------------------------------------------
 
 struct append_request;
 struct append_step;
@@ -31,8 +29,7 @@ struct stored_event;
 struct uncommitted_event;
 struct uuid;
 
-// -- enumerations
-// --------------------------------------------------------------
+// -- enumerations -------------------------------------------------------------
 
 enum class append_status : std::uint8_t;
 enum class codec : std::uint8_t;

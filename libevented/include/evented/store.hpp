@@ -15,8 +15,7 @@
 
 namespace evented {
 
-// -- appending
-// -----------------------------------------------------------------
+// -- appending ----------------------------------------------------------------
 
 /// Names what became of one command's share of an append.
 enum class append_status : std::uint8_t {
@@ -39,8 +38,7 @@ enum class append_status : std::uint8_t {
 /// A check holds where the entity was at its version right after the steps
 /// before it; a later step that is stored on the same version proves that.
 struct append_step {
-  // -- what is asked
-  // ------------------------------------------------------------
+  // -- what is asked ----------------------------------------------------------
 
   /// Identifies this attempt of the command for ever: an append that is
   /// repeated with it recognises its own rows.
@@ -52,8 +50,7 @@ struct append_step {
   /// What the listener gets to see, opaque to the store.
   std::shared_ptr<const void> typed;
 
-  // -- what came of it
-  // ----------------------------------------------------------
+  // -- what came of it --------------------------------------------------------
 
   append_status status = append_status::pending;
   /// Whether a connection broke after this step had been sent: while pending,
@@ -78,8 +75,7 @@ struct append_request {
   std::shared_ptr<const event_listener> listener;
 };
 
-// -- loading
-// -------------------------------------------------------------------
+// -- loading ------------------------------------------------------------------
 
 /// Asks for the events of one entity with versions above `after`.
 struct load_request {
@@ -95,8 +91,7 @@ struct load_result {
   bool more = false;
 };
 
-// -- store
-// ---------------------------------------------------------------------
+// -- store --------------------------------------------------------------------
 
 /// One connection to a journal. Used by one thread at a time.
 class store_session {

@@ -35,8 +35,7 @@ struct uuid {
 /// Returns the canonical form, 36 characters in lower case.
 std::string to_string(const uuid& id);
 
-// -- cereal: a UUID is stored as its canonical text
-// ----------------------------
+// -- cereal: a UUID is stored as its canonical text ---------------------------
 
 template <class Archive>
 std::string save_minimal(const Archive&, const uuid& id) {

@@ -14,8 +14,7 @@ namespace evented::detail {
 /// One call of the append function: what goes out, and what comes back.
 class append_call {
 public:
-  // -- member types
-  // -------------------------------------------------------------
+  // -- member types -----------------------------------------------------------
 
   /// What the database says of one step.
   struct outcome {
@@ -35,8 +34,7 @@ public:
     std::vector<outcome> steps;
   };
 
-  // -- constructors
-  // -------------------------------------------------------------
+  // -- constructors -----------------------------------------------------------
 
   /// Collects the pending steps of `requests`, at most `limit` per request,
   /// after leaving out the first `skip` of them.
@@ -45,8 +43,7 @@ public:
               std::size_t limit = std::numeric_limits<std::size_t>::max(),
               std::size_t skip = 0);
 
-  // -- properties
-  // ---------------------------------------------------------------
+  // -- properties -------------------------------------------------------------
 
   [[nodiscard]] bool empty() const noexcept {
     return writes_.empty() && checks_.empty();
@@ -63,8 +60,7 @@ public:
   /// Returns outcomes that say that every step failed.
   outcomes all_failed(errc code, const std::string& why) const;
 
-  // -- modifiers
-  // ----------------------------------------------------------------
+  // -- modifiers --------------------------------------------------------------
 
   /// Writes outcomes into the steps.
   void apply(outcomes& from);

@@ -167,10 +167,13 @@ void connection::rethrow() {
   } catch (const std::exception& e) {
     auto what = clean(redact(e.what(), how_.conninfo));
     // libpqxx may not recognise what a connection cut in mid-answer leaves.
+    // What it says then is that it cannot ask a dead connection for its
+    // encoding.
     if (!connection_->is_open())
-      throw connection_lost(true, what);
+      throw connection_lost(true, "the connection to the database broke");
     auto sqlstate = sqlstate_of(e);
-    if (server_is_going(sqlstate))
+    // 40003: the server itself does not know whether it has committed.
+    if (server_is_going(sqlstate) || sqlstate == "40003")
       throw connection_lost(true, what);
     throw sql_error(sqlstate, what);
   }

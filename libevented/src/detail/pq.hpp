@@ -99,8 +99,7 @@ rows to_rows(const pqxx::result& from);
 /// Returns the number in a field.
 std::uint64_t number(const pqxx::field& x);
 
-// -- implementation details
-// ----------------------------------------------------
+// -- implementation details ---------------------------------------------------
 
 #if EVENTED_PQXX7
 inline std::basic_string_view<std::byte> param(const binary& x) {

@@ -166,7 +166,7 @@ TEST_F(entity_on_postgres, lets_one_of_two_take_a_unique_name) {
                            write_note{name});
     auto count = [&](const caf::error& err) {
       auto why = rejection<refused>(err);
-      ASSERT_TRUE(why.has_value()) << bank_.sys().render(err);
+      ASSERT_TRUE(why.has_value()) << render(bank_.sys(), err);
       EXPECT_EQ(why->why, name + " is taken");
       ++losers;
     };
@@ -297,9 +297,10 @@ TEST_F(entity_on_postgres, groups_the_commits_of_many_entities) {
       self->request(region, std::chrono::seconds{30}, id, deposit{1}));
   auto stored = 0;
   for (auto& x : pending)
-    x.receive(
-      [&](const accepted&) { ++stored; },
-      [&](const caf::error& err) { ADD_FAILURE() << bank_.sys().render(err); });
+    x.receive([&](const accepted&) { ++stored; },
+              [&](const caf::error& err) {
+                ADD_FAILURE() << render(bank_.sys(), err);
+              });
   EXPECT_EQ(stored, count);
   auto commits = evented::sql(narrow, "select count(distinct xmin::text) from "
                                         + one.schema + ".event");

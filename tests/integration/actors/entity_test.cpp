@@ -345,7 +345,7 @@ TEST_P(entity_contract, answers_everything_when_it_shuts_down) {
                 EXPECT_TRUE(
                   is(err, errc::shutting_down)
                   || err == caf::make_error(caf::sec::request_receiver_down))
-                  << bank_.sys().render(err);
+                  << render(bank_.sys(), err);
                 ++answered;
               });
   EXPECT_EQ(answered, 200);

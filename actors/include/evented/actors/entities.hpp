@@ -15,8 +15,7 @@
 
 namespace evented {
 
-// -- listener
-// ------------------------------------------------------------------
+// -- listener -----------------------------------------------------------------
 
 /// What a listener sees of an event that is about to be committed.
 template <class E>
@@ -116,8 +115,7 @@ bool is_command(const auto& msg, commands<Cs...>*) {
 
 } // namespace detail
 
-// -- entities
-// ------------------------------------------------------------------
+// -- entities -----------------------------------------------------------------
 
 /// Whether the answers that rest on memory alone, namely rejections and accepts
 /// without events, are checked against the journal before they go out.

@@ -68,8 +68,7 @@ struct load_job {
   caf::strong_actor_ptr entity;
   /// Set by the entity when it no longer wants the answer.
   std::atomic<bool> cancelled{false};
-  // -- what came of it
-  // ----------------------------------------------------------
+  // -- what came of it --------------------------------------------------------
   load_result result;
   /// What is wrong with the request itself.
   std::optional<error> failure;

@@ -13,8 +13,7 @@ namespace evented {
 /// once they have answered what they were asked. Thread-safe.
 class journal {
 public:
-  // -- constructors, destructors, and assignment operators
-  // ----------------------
+  // -- constructors, destructors, and assignment operators --------------------
 
   /// Opens the journal that `options` describe, or makes it. Blocks while it
   /// migrates.
@@ -24,8 +23,7 @@ public:
   /// Uses a store that is open already, for example one in memory.
   journal(caf::actor_system& sys, std::shared_ptr<store> opened);
 
-  // -- properties
-  // ---------------------------------------------------------------
+  // -- properties -------------------------------------------------------------
 
   /// Returns the store, for reading it directly.
   [[nodiscard]] const std::shared_ptr<evented::store>& store() const noexcept;
@@ -33,8 +31,7 @@ public:
   /// Returns the options without secrets.
   [[nodiscard]] const journal_options& options() const noexcept;
 
-  // -- access for entities
-  // ------------------------------------------------------
+  // -- access for entities ----------------------------------------------------
 
   /// Returns the actor that appends for the entity: always the same one.
   [[nodiscard]] const caf::actor& appender(const entity_id& id) const;

@@ -55,8 +55,7 @@ public:
 
   void on_exit() override;
 
-  // -- called by the behavior
-  // ---------------------------------------------------
+  // -- called by the behavior -------------------------------------------------
 
   /// Hands the message that is being handled to the entity.
   void deliver(entity_id id, std::unique_ptr<command_box> command);

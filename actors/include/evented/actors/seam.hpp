@@ -38,8 +38,7 @@
 
 namespace evented {
 
-// -- inspection
-// ----------------------------------------------------------------
+// -- inspection ---------------------------------------------------------------
 
 /// Names a field for `inspect_object`.
 template <class T>
@@ -71,8 +70,7 @@ auto inspect_object(Inspector& f, [[maybe_unused]] T& x,
 #endif
 }
 
-// -- sending
-// -------------------------------------------------------------------
+// -- sending ------------------------------------------------------------------
 
 namespace seam {
 
@@ -153,8 +151,7 @@ bool has_type(const Message& msg, std::size_t i) {
 
 } // namespace seam
 
-// -- configuration
-// -------------------------------------------------------------
+// -- configuration ------------------------------------------------------------
 
 namespace detail {
 
