@@ -103,8 +103,9 @@ int main(int argc, char** argv) {
     ->check(CLI::Range(1, 64));
   app.add_option("--policy", env.policy, "The policy of CAF's scheduler")
     ->check(CLI::IsMember({"sharing", "stealing"}));
-  app.add_option("--threads", env.threads,
-                 "The threads of CAF's scheduler (0: as CAF does)");
+  app.add_option(
+    "--threads", env.threads,
+    "The threads of CAF's scheduler (0: as CAF does; default: one per core)");
   CLI11_PARSE(app, argc, argv);
   if (how.quick) {
     if (rounds->count() == 0)

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <sys/types.h>
+#include <thread>
 #include <vector>
 
 namespace bench {
@@ -20,9 +21,10 @@ struct environment {
   std::chrono::milliseconds calibration{2000};
   /// How many actors send commands.
   unsigned drivers = 1;
-  /// The policy and the threads of CAF's scheduler; 0: what CAF does itself.
+  /// The policy and the threads of CAF's scheduler; 0: what CAF does itself,
+  /// which is at least four. As many as cores do better on a small machine.
   std::string policy = "sharing";
-  unsigned threads = 0;
+  unsigned threads = std::thread::hardware_concurrency();
 };
 
 /// One line of the table: something of ours and what it is compared with. The
