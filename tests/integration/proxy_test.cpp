@@ -344,9 +344,15 @@ TEST_F(proxy, leaves_no_thread_descriptor_or_directory_behind) {
   EXPECT_TRUE(wait_until([&] { return count("/proc/self/task") == threads; }));
   EXPECT_EQ(count("/proc/self/fd"), descriptors);
   EXPECT_FALSE(std::filesystem::exists(directory));
-  // Nobody waits for the minute.
-  direct.exec("select pg_terminate_backend(pid) from pg_stat_activity where"
-              " query like '%pg_sleep(60)' and pid <> pg_backend_pid()");
+  // Nobody waits for the minute. The backend may not have begun its query yet,
+  // and would sleep through the tests that come next.
+  EXPECT_TRUE(wait_until([this] {
+    direct.exec("select pg_terminate_backend(pid) from pg_stat_activity where"
+                " backend_type = 'client backend' and pid <> pg_backend_pid()");
+    return direct.value("select count(*) from pg_stat_activity where"
+                        " backend_type = 'client backend'")
+           == "1";
+  }));
 }
 
 // -- cut_before ---------------------------------------------------------------

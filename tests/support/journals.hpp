@@ -1,6 +1,7 @@
 #pragma once
 
 #include "support/server.hpp"
+#include "support/wait.hpp"
 
 #include <evented/store.hpp>
 
@@ -9,7 +10,6 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace evented::test {
@@ -50,12 +50,9 @@ private:
 /// Appends until no step is pending. Gives up after a minute.
 inline void append_all(store_session& session,
                        const std::vector<append_request*>& batch) {
-  auto end = std::chrono::steady_clock::now() + std::chrono::minutes{1};
-  while (!session.append(batch)) {
-    if (std::chrono::steady_clock::now() > end)
-      throw std::runtime_error("steps stay pending");
-    std::this_thread::sleep_for(std::chrono::milliseconds{1});
-  }
+  if (!wait_until([&] { return session.append(batch); },
+                  std::chrono::minutes{1}))
+    throw std::runtime_error("steps stay pending");
 }
 
 } // namespace evented::test
