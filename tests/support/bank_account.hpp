@@ -5,6 +5,7 @@
 
 #include <evented/actors.hpp>
 
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <stdexcept>
@@ -196,12 +197,17 @@ struct basic_account {
 
 using account = basic_account<uuid>;
 
+/// The balance that the last effect of a deposit has seen.
+inline std::atomic<std::uint64_t> seen_by_effect{0};
+
 template <class Id>
 using plain_decision = decision<basic_account<Id>>;
 
 template <class Id>
 plain_decision<Id> handle(const deposit& cmd, const basic_account<Id>&) {
-  return accept(deposited{cmd.amount}).with_metadata(origin{"test"});
+  return accept(deposited{cmd.amount})
+    .with_metadata(origin{"test"})
+    .then([](const basic_account<Id>& x) { seen_by_effect = x.balance; });
 }
 
 template <class Id>

@@ -24,8 +24,12 @@ protected:
   }
 
   static std::shared_ptr<store> open() {
-    return GetParam() == where::memory ? make_memory_store()
-                                       : open_store(fresh_journal());
+    auto options = fresh_journal();
+    // Listeners of these tests wait for something; no machine is that slow.
+    options.statement_timeout = std::chrono::seconds{30};
+    options.listener_timeout = std::chrono::seconds{30};
+    return GetParam() == where::memory ? make_memory_store(options)
+                                       : open_store(options);
   }
 
   caf::actor accounts(const entity_options<account>& options = {}) {
@@ -85,6 +89,25 @@ TEST_P(entity_contract, replies_from_the_new_state) {
   bank_.ask(region, id_, deposit{10});
   bank_.ask(region, id_, withdraw{3});
   EXPECT_EQ(bank_.balance(region, id_), 7u);
+}
+
+TEST_P(entity_contract, runs_an_effect_on_the_new_state_before_it_answers) {
+  auto region = accounts();
+  bank_.ask(region, id_, deposit{10});
+  EXPECT_EQ(seen_by_effect, 10u);
+  bank_.ask(region, id_, deposit{5});
+  EXPECT_EQ(seen_by_effect, 15u);
+}
+
+TEST_P(entity_contract, runs_no_effect_of_a_command_that_was_not_stored) {
+  entity_options<account> options;
+  options.listener([](const committing<account>&, transaction&) {
+    throw std::runtime_error("no");
+  });
+  seen_by_effect = 0;
+  EXPECT_EQ(bank_.ask(accounts(options), id_, deposit{10}).code(),
+            errc::listener_failed);
+  EXPECT_EQ(seen_by_effect, 0u);
 }
 
 TEST_P(entity_contract, rebuilds_the_state_from_the_journal) {
