@@ -34,6 +34,13 @@ errc refusal(const sql_error& e) {
   return e.sqlstate().starts_with("22") ? errc::invalid_event : errc::refused;
 }
 
+/// Checks whether `e` leaves open what became of `call`: an earlier attempt,
+/// whose reply was lost, may have met a database that did not refuse. Bad data
+/// is refused every time.
+bool says_too_little(const append_call& call, const sql_error& e) {
+  return call.maybe_sent() && refusal(e) == errc::refused;
+}
+
 timestamp microseconds(std::string_view text) {
   std::int64_t count = 0;
   std::from_chars(text.data(), text.data() + text.size(), count);
@@ -248,7 +255,7 @@ private:
         call.mark_sent();
         throw;
       } catch (const sql_error& e) {
-        if (transient(e)) {
+        if (transient(e) || says_too_little(call, e)) {
           call.note(e.what());
           return;
         }
@@ -438,7 +445,7 @@ private:
     try {
       result = call.read(execute(call));
     } catch (const sql_error& e) {
-      if (transient(e))
+      if (transient(e) || says_too_little(call, e))
         throw;
       db_.exec("rollback to savepoint evented");
       result = call.all_failed(refusal(e), e.what());

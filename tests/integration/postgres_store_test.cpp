@@ -528,6 +528,30 @@ TEST_F(postgres_store, needs_no_more_than_the_schema_where_that_is_there) {
   EXPECT_EQ(session().frontier(), 1u);
 }
 
+TEST_F(postgres_store,
+       never_calls_refused_what_an_earlier_attempt_may_have_stored) {
+  auto x = make_request("a", 0);
+  append_request* batch[] = {&x};
+  // The reply of an earlier attempt was lost, and now the database refuses for
+  // a reason that did not hold then.
+  x.steps[0].maybe_sent = true;
+  session();
+  db.exec("alter function " + options.schema + ".append rename to gone");
+  EXPECT_FALSE(session().append(batch));
+  EXPECT_EQ(x.steps[0].status, append_status::pending);
+  EXPECT_FALSE(x.steps[0].message.empty());
+  // One that was never sent is refused for certain.
+  auto y = make_request("b", 0);
+  batch[0] = &y;
+  EXPECT_TRUE(session().append(batch));
+  EXPECT_EQ(y.steps[0].status, append_status::failed);
+  EXPECT_EQ(y.steps[0].failure, errc::refused);
+  db.exec("alter function " + options.schema + ".gone rename to append");
+  batch[0] = &x;
+  EXPECT_TRUE(session().append(batch));
+  EXPECT_EQ(x.steps[0].status, append_status::stored);
+}
+
 TEST_F(postgres_store, notices_that_its_connection_was_closed_while_idle) {
   append("a");
   db.exec("select pg_terminate_backend(pid) from pg_stat_activity "

@@ -67,6 +67,11 @@ append_call::append_call(const journal_options& options,
   }
 }
 
+bool append_call::maybe_sent() const noexcept {
+  return std::any_of(writes_.begin(), writes_.end(),
+                     [](auto& x) { return x.step->maybe_sent; });
+}
+
 std::array<pq::binary, 15> append_call::parameters() const {
   array_builder types{text_oid};
   array_builder ids{oid_of(ids_)};

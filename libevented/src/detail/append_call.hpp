@@ -49,6 +49,9 @@ public:
     return writes_.empty() && checks_.empty();
   }
 
+  /// Returns whether an earlier attempt may have stored some of it.
+  [[nodiscard]] bool maybe_sent() const noexcept;
+
   /// Returns the parameters of the append function, in order.
   std::array<pq::binary, 15> parameters() const;
 
