@@ -38,6 +38,12 @@ std::string_view to_string(errc code) noexcept {
     return "invalid_options";
   case errc::shutting_down:
     return "shutting_down";
+  case errc::unknown_projection:
+    return "unknown_projection";
+  case errc::not_now:
+    return "not_now";
+  case errc::timed_out:
+    return "timed_out";
   }
   return "unknown";
 }

@@ -1,4 +1,6 @@
 #include <evented/codec.hpp>
+#include <evented/frontier_watch.hpp>
+#include <evented/projection_store.hpp>
 #include <evented/sql_error.hpp>
 #include <evented/store.hpp>
 #include <evented/utf8.hpp>
@@ -9,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -176,27 +179,54 @@ public:
     return journal_->last;
   }
 
-  std::vector<journal_entry> read(std::string_view type_name,
-                                  std::uint64_t after, std::uint64_t up_to,
-                                  std::size_t limit) override {
-    std::vector<journal_entry> result;
+  read_result read(const event_filter& filter, std::uint64_t after,
+                   std::uint64_t up_to, std::size_t limit) override {
+    if (filter.types.empty())
+      throw error(errc::invalid_options,
+                  "an event_filter names at least one entity type");
     std::lock_guard guard{journal_->mutex};
-    auto found = journal_->entries.find(type_name);
-    if (found == journal_->entries.end())
-      return result;
-    auto& entries = found->second;
-    auto it = std::upper_bound(entries.begin(), entries.end(), after,
-                               [](std::uint64_t seq_no, const entry& x) {
-                                 return seq_no < x.event.seq_no;
-                               });
-    for (; it != entries.end() && it->event.seq_no <= up_to
-           && result.size() < limit;
-         ++it)
-      result.push_back({found->first, it->id, it->event});
-    return result;
+    std::vector<journal_entry> found;
+    std::set<std::string_view> types{filter.types.begin(), filter.types.end()};
+    for (auto type : types) {
+      auto entries = journal_->entries.find(type);
+      if (entries == journal_->entries.end())
+        continue;
+      auto it
+        = std::upper_bound(entries->second.begin(), entries->second.end(),
+                           after, [](std::uint64_t seq_no, const entry& x) {
+                             return seq_no < x.event.seq_no;
+                           });
+      for (std::size_t count = 0; it != entries->second.end()
+                                  && it->event.seq_no <= up_to && count < limit;
+           ++it) {
+        if (!passes(filter, *it))
+          continue;
+        found.push_back({entries->first, it->id, it->event});
+        ++count;
+      }
+    }
+    std::sort(found.begin(), found.end(),
+              [](auto& a, auto& b) { return a.event.seq_no < b.event.seq_no; });
+    if (found.size() >= limit) {
+      found.resize(limit);
+      up_to = limit == 0 ? after : found.back().event.seq_no;
+    }
+    return {std::move(found), up_to};
   }
 
 private:
+  static bool passes(const event_filter& filter, const entry& x) {
+    auto has = [](auto& list, auto& value) {
+      return std::find(list.begin(), list.end(), value) != list.end();
+    };
+    return (filter.names.empty() || has(filter.names, x.event.name))
+           && (filter.tags.empty()
+               || std::any_of(x.event.tags.begin(), x.event.tags.end(),
+                              [&](auto& tag) { return has(filter.tags, tag); }))
+           && filter.slices.contains(slice_of(x.id))
+           && (!filter.since || x.event.created_at >= *filter.since);
+  }
+
   [[nodiscard]] bool fits(const entity_id& id) const noexcept {
     return kind(id) == options_.ids && valid(id);
   }
@@ -270,6 +300,9 @@ private:
         why = "its name is no text";
       else if (event.schema_version < 1)
         why = "its schema version is below 1";
+      else if (!std::all_of(event.tags.begin(), event.tags.end(), valid_tag))
+        why = "a tag has 1 to 200 bytes of valid UTF-8 without NUL and line "
+              "feed";
       else if (options_.payloads == codec::json)
         why = why_no_jsonb(event.payload);
       if (!why && !event.metadata.empty())
@@ -336,11 +369,11 @@ private:
     auto& history = journal_->histories[{request.type_name, request.id}];
     for (auto& event : step.events) {
       history.push_back(entries.size());
-      entries.push_back(
-        {request.id,
-         step.append_id,
-         {first++, history.size(), std::string{event.name},
-          event.schema_version, now, event.payload, event.metadata}});
+      entries.push_back({request.id,
+                         step.append_id,
+                         {first++, history.size(), std::string{event.name},
+                          event.schema_version, now, event.payload,
+                          event.metadata, event.tags}});
     }
     step.status = append_status::stored;
     step.seq_no = first - 1;
@@ -380,6 +413,14 @@ public:
 
   std::unique_ptr<store_session> connect() override {
     return std::make_unique<memory_session>(journal_, options_);
+  }
+
+  std::unique_ptr<projection_session> connect_projections() override {
+    throw error(errc::incompatible, "projections need a journal in PostgreSQL");
+  }
+
+  std::unique_ptr<watch_session> connect_watch() override {
+    throw error(errc::incompatible, "projections need a journal in PostgreSQL");
   }
 
   [[nodiscard]] const journal_options& options() const noexcept override {

@@ -1,5 +1,7 @@
 #include "detail/append_call.hpp"
 #include "detail/arrays.hpp"
+#include "detail/event_query.hpp"
+#include "detail/event_rows.hpp"
 #include "detail/listener_transaction.hpp"
 #include "detail/schema.hpp"
 #include "postgres_store.hpp"
@@ -41,12 +43,6 @@ bool says_too_little(const append_call& call, const sql_error& e) {
   return call.maybe_sent() && refusal(e) == errc::refused;
 }
 
-timestamp microseconds(std::string_view text) {
-  std::int64_t count = 0;
-  std::from_chars(text.data(), text.data() + text.size(), count);
-  return timestamp{std::chrono::microseconds{count}};
-}
-
 class postgres_session : public store_session {
 public:
   postgres_session(const journal_options& options, const pq::settings& how,
@@ -58,26 +54,21 @@ public:
     name("evented_append",
          "select * from {schema}.append($1::text[], $2::{id_type}[], "
          "$3::bigint[], $4::smallint[], $5::text[], $6::integer[], "
-         "$7::uuid[], $8::{payload_wire}[], $9::text[], $10::boolean[], "
-         "$11::integer[], $12::integer[], $13::text[], $14::{id_type}[], "
-         "$15::bigint[])");
+         "$7::uuid[], $8::{payload_wire}[], $9::text[], $10::text[], "
+         "$11::boolean[], $12::integer[], $13::integer[], $14::text[], "
+         "$15::{id_type}[], $16::bigint[])");
     // The lateral sub-select makes the primary key the only plan.
     name("evented_load",
          "select r.place, e.seq_no, e.version, e.event_name, "
          "e.schema_version, (date_part('epoch', e.created_at) * "
-         "1e6)::bigint, e.event, e.metadata "
+         "1e6)::bigint, e.event, e.metadata, "
+         "array_to_string(e.tags, chr(10)) "
          "from unnest($1::text[], $2::{id_type}[], $3::bigint[]) with "
          "ordinality as r (type_name, entity_id, after, place) "
          "cross join lateral (select * from {schema}.event as x "
          "where x.type_name = r.type_name and x.entity_id = r.entity_id "
          "and x.version > r.after order by x.version limit $4::bigint) as e "
          "order by r.place, e.version");
-    name("evented_read",
-         "select entity_id, seq_no, version, event_name, schema_version, "
-         "(date_part('epoch', created_at) * 1e6)::bigint, event, metadata "
-         "from {schema}.event where type_name = $1::text "
-         "and seq_no > $2::bigint and seq_no <= $3::bigint "
-         "order by seq_no limit $4::bigint");
     name("evented_frontier", "select {schema}.frontier()");
   }
 
@@ -86,9 +77,12 @@ public:
     std::vector<append_request*> plain;
     std::vector<append_request*> listened;
     for (auto* request : batch) {
-      for (auto& step : request->steps)
-        if (step.status == append_status::pending)
+      for (auto& step : request->steps) {
+        if (step.status == append_status::pending) {
           step.message.clear();
+          refuse_bad_tags(step);
+        }
+      }
       append_call::settle(*request);
       if (kind(request->id) != options_.ids || !valid(request->id))
         refuse_id(*request);
@@ -136,7 +130,7 @@ public:
                  pq::binary{std::move(after).finish()}, std::uint64_t{limit});
     for (const auto& row : found) {
       auto& to = result[pq::number(row[0]) - 1];
-      to.events.push_back(read_event(row));
+      to.events.push_back(read_event(row, 1, options_.payloads));
     }
     for (auto& x : result)
       x.more = x.events.size() >= limit;
@@ -153,17 +147,29 @@ public:
     }
   }
 
-  std::vector<journal_entry> read(std::string_view type_name,
-                                  std::uint64_t after, std::uint64_t up_to,
-                                  std::size_t limit) override {
-    auto found
-      = db_.call("evented_read", type_name, after, up_to, std::uint64_t{limit});
-    std::vector<journal_entry> result;
-    result.reserve(static_cast<std::size_t>(found.size()));
-    for (const auto& row : found)
-      result.push_back(
-        {std::string{type_name}, read_id(pq::text(row[0])), read_event(row)});
-    return result;
+  read_result read(const event_filter& filter, std::uint64_t after,
+                   std::uint64_t up_to, std::size_t limit) override {
+    auto query = make_event_query(options_, filter, after, up_to, limit);
+    if (options_.pooler == pooler::transaction) {
+      begin(options_.statement_timeout);
+      try {
+        for (auto* setting : event_query_settings)
+          db_.exec(std::string{"set local "} + setting + " = off");
+        auto found = db_.exec_params(query.sql, query.params);
+        db_.exec("commit");
+        return read_entries(found, query, options_, up_to, limit);
+      } catch (const sql_error&) {
+        db_.exec("rollback");
+        throw;
+      }
+    }
+    if (!set_for_reading_) {
+      for (auto* setting : event_query_settings)
+        db_.exec(std::string{"set "} + setting + " = off");
+      set_for_reading_ = true;
+    }
+    return read_entries(db_.exec_cached(query.sql, query.params), query,
+                        options_, up_to, limit);
   }
 
   rows query(std::string_view sql,
@@ -172,36 +178,6 @@ public:
   }
 
 private:
-  // -- rows -------------------------------------------------------------------
-
-  stored_event read_event(const pqxx::row& row) const {
-    stored_event result;
-    result.seq_no = pq::number(row[1]);
-    result.version = pq::number(row[2]);
-    result.name = pq::text(row[3]);
-    result.schema_version = static_cast<std::int32_t>(pq::number(row[4]));
-    result.created_at = microseconds(pq::text(row[5]));
-    result.payload = options_.payloads == codec::json
-                       ? std::string{pq::text(row[6])}
-                       : parse_bytea(pq::text(row[6]));
-    result.metadata = pq::text(row[7]);
-    return result;
-  }
-
-  entity_id read_id(std::string_view text) const {
-    switch (options_.ids) {
-    case id_kind::uuid:
-      return uuid::parse(text).value();
-    case id_kind::text:
-      return std::string{text};
-    case id_kind::bigint:
-      break;
-    }
-    std::int64_t number = 0;
-    std::from_chars(text.data(), text.data() + text.size(), number);
-    return number;
-  }
-
   void refuse_id(append_request& request) const {
     for (auto& step : request.steps) {
       step.status = append_status::failed;
@@ -515,6 +491,8 @@ private:
   journal_options options_;
   std::shared_ptr<watchdog> dog_;
   pq::connection db_;
+  /// Whether the planner has been told how to read.
+  bool set_for_reading_ = false;
 };
 
 } // namespace

@@ -9,6 +9,7 @@ postgres_store::postgres_store(const journal_options& options)
   : options_(options), shown_(options) {
   shown_.url = secret{};
   shown_.password = secret{};
+  shown_.listen_url = secret{};
 }
 
 pq::settings postgres_store::settings() const {
@@ -26,6 +27,28 @@ void postgres_store::open() {
 
 std::unique_ptr<store_session> postgres_store::connect() {
   return make_postgres_session(shown_, settings(), dog_);
+}
+
+std::unique_ptr<projection_session> postgres_store::connect_projections() {
+  return make_projection_session(shown_, settings(), dog_);
+}
+
+std::unique_ptr<watch_session> postgres_store::connect_watch() {
+  auto listens = options_.wake_up == wake_up::notify;
+  auto how = settings();
+  if (how.pooled && listens) {
+    // LISTEN belongs to a server connection, which a pooler would change.
+    listens = !options_.listen_url.empty();
+    if (listens) {
+      auto direct = options_;
+      direct.url = options_.listen_url;
+      direct.host.clear();
+      direct.port = 0;
+      how.conninfo = conninfo(direct);
+      how.pooled = false;
+    }
+  }
+  return make_watch_session(shown_, how, dog_, listens);
 }
 
 } // namespace evented::detail

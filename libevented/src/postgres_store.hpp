@@ -3,6 +3,8 @@
 #include "detail/pq.hpp"
 #include "detail/watchdog.hpp"
 
+#include <evented/frontier_watch.hpp>
+#include <evented/projection_store.hpp>
 #include <evented/store.hpp>
 
 #include <memory>
@@ -18,6 +20,8 @@ public:
   void open();
 
   std::unique_ptr<store_session> connect() override;
+  std::unique_ptr<projection_session> connect_projections() override;
+  std::unique_ptr<watch_session> connect_watch() override;
 
   [[nodiscard]] const journal_options& options() const noexcept override {
     return shown_;
@@ -32,9 +36,18 @@ private:
   std::shared_ptr<watchdog> dog_ = std::make_shared<watchdog>();
 };
 
-/// Makes a session on a connection of its own.
+/// Each makes a session on a connection of its own.
 std::unique_ptr<store_session>
 make_postgres_session(const journal_options& options, const pq::settings& how,
                       std::shared_ptr<watchdog> dog);
+
+std::unique_ptr<projection_session>
+make_projection_session(const journal_options& options, const pq::settings& how,
+                        std::shared_ptr<watchdog> dog);
+
+/// @param listens whether LISTEN works on this connection
+std::unique_ptr<watch_session>
+make_watch_session(const journal_options& options, const pq::settings& how,
+                   std::shared_ptr<watchdog> dog, bool listens);
 
 } // namespace evented::detail

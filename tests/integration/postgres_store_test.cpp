@@ -92,8 +92,8 @@ protected:
            + ".append(array['thing'], array['" + id
            + "'], array[1::bigint], array[0::smallint], array['happened'], "
              "array[1], array[gen_random_uuid()], array['{\"n\":1}'], "
-             "array[null::text], array[true], array[1], array[1], '{}', '{}', "
-             "'{}')";
+             "array[null::text], '{}', array[true], array[1], array[1], '{}', "
+             "'{}', '{}')";
   }
 
   std::string table() const { return options.schema + ".event"; }
@@ -158,10 +158,13 @@ TEST_F(postgres_store, frontier_stays_below_an_append_that_is_under_way) {
   auto later = append("b");
   ASSERT_GT(later, held);
   EXPECT_EQ(session().frontier(), before);
-  EXPECT_EQ(session().read("thing", 0, session().frontier(), 100).size(), 1u);
+  EXPECT_EQ(session()
+              .read({.types = {"thing"}}, 0, session().frontier(), 100)
+              .entries.size(),
+            1u);
   db.exec("commit");
   EXPECT_EQ(session().frontier(), later);
-  auto all = session().read("thing", 0, later, 100);
+  auto all = session().read({.types = {"thing"}}, 0, later, 100).entries;
   ASSERT_EQ(all.size(), 3u);
   EXPECT_EQ(all[1].event.seq_no, held);
   EXPECT_EQ(to_string(all[1].id), "late");
@@ -175,7 +178,8 @@ TEST_F(postgres_store, frontier_passes_what_was_rolled_back) {
   EXPECT_LT(session().frontier(), held);
   db.exec("rollback");
   EXPECT_EQ(session().frontier(), later);
-  EXPECT_EQ(session().read("thing", 0, later, 100).size(), 2u);
+  EXPECT_EQ(session().read({.types = {"thing"}}, 0, later, 100).entries.size(),
+            2u);
 }
 
 TEST_F(postgres_store, frontier_passes_an_append_whose_connection_is_gone) {
@@ -409,7 +413,9 @@ TEST_F(postgres_store, is_opened_by_several_at_once) {
 TEST_F(postgres_store, is_opened_again_with_what_it_holds) {
   append("a");
   auto again = open_store(options)->connect();
-  EXPECT_EQ(again->read("thing", 0, again->frontier(), 10).size(), 1u);
+  EXPECT_EQ(
+    again->read({.types = {"thing"}}, 0, again->frontier(), 10).entries.size(),
+    1u);
 }
 
 TEST_F(postgres_store, is_not_opened_with_another_kind_of_ids) {

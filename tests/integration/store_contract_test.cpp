@@ -680,7 +680,8 @@ TEST_P(store_contract, ids_of_every_kind_are_stored) {
       EXPECT_EQ(render(found[i].events), "1:" + std::to_string(i));
     }
     std::set<entity_id> seen;
-    for (auto& x : own->read("thing", 0, own->frontier(), 1000))
+    for (auto all = own->read({.types = {"thing"}}, 0, own->frontier(), 1000);
+         auto& x : all.entries)
       seen.insert(x.id);
     EXPECT_EQ(seen, std::set<entity_id>(ids.begin(), ids.end()));
   }
@@ -894,7 +895,7 @@ TEST_P(store_contract, reading_sees_every_event_of_a_type_in_order) {
               "storedstoredstored");
   }
   auto frontier = session().frontier();
-  auto all = session().read("thing", 0, frontier, 1000);
+  auto all = session().read({.types = {"thing"}}, 0, frontier, 1000).entries;
   ASSERT_EQ(all.size(), 30u);
   std::map<entity_id, std::uint64_t> versions;
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -904,22 +905,28 @@ TEST_P(store_contract, reading_sees_every_event_of_a_type_in_order) {
     // The order of the numbers is that of the versions.
     EXPECT_EQ(all[i].event.version, ++versions[all[i].id]);
   }
-  EXPECT_EQ(session().read("other", 0, frontier, 1000).size(), 10u);
-  EXPECT_TRUE(session().read("nothing", 0, frontier, 1000).empty());
+  EXPECT_EQ(
+    session().read({.types = {"other"}}, 0, frontier, 1000).entries.size(),
+    10u);
+  EXPECT_TRUE(
+    session().read({.types = {"nothing"}}, 0, frontier, 1000).entries.empty());
 }
 
 TEST_P(store_contract, reading_keeps_to_its_bounds) {
   append("a", make_step(0, {1, 2, 3, 4, 5}));
-  auto all = session().read("thing", 0, session().frontier(), 1000);
+  auto all = session()
+               .read({.types = {"thing"}}, 0, session().frontier(), 1000)
+               .entries;
   ASSERT_EQ(all.size(), 5u);
   auto at = [&](std::size_t i) { return all[i].event.seq_no; };
-  auto versions
-    = [&](std::uint64_t after, std::uint64_t up_to, std::size_t limit) {
-        std::string result;
-        for (auto& x : session().read("thing", after, up_to, limit))
-          result += std::to_string(x.event.version);
-        return result;
-      };
+  auto versions = [&](std::uint64_t after, std::uint64_t up_to,
+                      std::size_t limit) {
+    std::string result;
+    for (auto found = session().read({.types = {"thing"}}, after, up_to, limit);
+         auto& x : found.entries)
+      result += std::to_string(x.event.version);
+    return result;
+  };
   EXPECT_EQ(versions(at(1), at(3), 100), "34");
   EXPECT_EQ(versions(at(1), at(1), 100), "");
   EXPECT_EQ(versions(at(3), at(1), 100), "");
@@ -970,7 +977,8 @@ TEST_P(store_contract, whoever_follows_the_frontier_sees_each_event_once) {
     done = left == 0;
     auto frontier = reader->frontier();
     for (auto more = true; more;) {
-      auto found = reader->read("thing", last, frontier, 100);
+      auto found
+        = reader->read({.types = {"thing"}}, last, frontier, 100).entries;
       more = found.size() == 100;
       for (auto& x : found) {
         EXPECT_GT(x.event.seq_no, last);

@@ -55,6 +55,13 @@ enum class errc : std::uint8_t {
   invalid_options,
   /// The application is shutting down. Nothing was stored.
   shutting_down,
+  /// There is no projection of this name in the journal.
+  unknown_projection,
+  /// The projection is not in the state that the request needs; the text says
+  /// what is in the way. Nothing was changed.
+  not_now,
+  /// What was waited for did not come about in time.
+  timed_out,
 };
 
 /// Returns the name of `code`, for example `outcome_unknown`.

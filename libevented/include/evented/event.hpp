@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace evented {
 
@@ -23,7 +24,13 @@ struct new_event {
   std::string payload;
   /// JSON text; empty where there is no metadata.
   std::string metadata;
+  /// By which readers may ask for it, see `event_filter`; see `valid_tag`.
+  std::vector<std::string> tags = {};
 };
+
+/// Checks whether `tag` can be stored: 1 to 200 bytes of valid UTF-8 without
+/// NUL and line feed.
+bool valid_tag(std::string_view tag) noexcept;
 
 /// An event as the journal holds it.
 struct stored_event {
@@ -36,6 +43,7 @@ struct stored_event {
   timestamp created_at;
   std::string payload;
   std::string metadata;
+  std::vector<std::string> tags = {};
 };
 
 /// A stored event together with the entity it belongs to.

@@ -40,6 +40,14 @@ enum class pooler : std::uint8_t {
   transaction,
 };
 
+/// Names how a process learns that another one has stored events.
+enum class wake_up : std::uint8_t {
+  /// By NOTIFY and LISTEN, with `poll_interval` as the fallback.
+  notify,
+  /// By looking every `poll_interval`; nothing is announced to others either.
+  poll,
+};
+
 /// Says where a journal is and how it is used. A plain struct: set what differs
 /// from the defaults.
 struct journal_options {
@@ -66,11 +74,22 @@ struct journal_options {
   /// How payloads are written in this journal.
   codec payloads = codec::json;
   evented::pooler pooler = pooler::none;
+  /// With `pooler::transaction`: where the server itself is, since LISTEN does
+  /// not work through such a pooler. Takes the place of `url`, `host` and
+  /// `port` for that one connection. Empty: polling only.
+  secret listen_url;
 
   /// Connections that append. Every entity always uses the same one.
   unsigned writers = 2;
   /// Connections that load entities.
   unsigned readers = 2;
+
+  evented::wake_up wake_up = wake_up::notify;
+  /// How often projections look for events that nobody has announced.
+  std::chrono::milliseconds poll_interval{500};
+  /// After this at the latest, another process has taken over the projections
+  /// of one that is gone, stopped or cut off.
+  std::chrono::milliseconds take_over{10'000};
 
   /// The most commands that one append stores together.
   std::size_t max_batch_commands = 512;

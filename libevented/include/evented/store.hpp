@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/event.hpp>
+#include <evented/event_filter.hpp>
 #include <evented/listener.hpp>
 #include <evented/options.hpp>
 
@@ -14,6 +15,9 @@
 #include <vector>
 
 namespace evented {
+
+class projection_session;
+class watch_session;
 
 // -- appending ----------------------------------------------------------------
 
@@ -124,13 +128,14 @@ public:
   /// @throws connection_lost, sql_error, error(incompatible) on a standby
   virtual std::uint64_t frontier() = 0;
 
-  /// Returns the events of one entity type with `after < seq_no <= up_to` in
-  /// the order of seq_no, at most `limit`. To miss none, `up_to` must come from
-  /// an earlier call of `frontier`.
+  /// Returns the events that pass `filter` and have `after < seq_no <= up_to`,
+  /// in the order of seq_no, at most `limit`. To miss none, `up_to` must come
+  /// from an earlier call of `frontier`. Looks at a limited number of events a
+  /// call, so that `read_result::up_to` may be below `up_to` although nothing
+  /// was found.
   /// @throws connection_lost, sql_error
-  virtual std::vector<journal_entry>
-  read(std::string_view type_name, std::uint64_t after, std::uint64_t up_to,
-       std::size_t limit)
+  virtual read_result read(const event_filter& filter, std::uint64_t after,
+                           std::uint64_t up_to, std::size_t limit)
     = 0;
 
   /// Runs one statement of the application's own, outside of any append: for
@@ -148,6 +153,14 @@ public:
   /// Makes a connection, which may outlive the store.
   /// @throws connection_lost where the database is out of reach
   virtual std::unique_ptr<store_session> connect() = 0;
+
+  /// Makes a connection that runs projections, which may outlive the store.
+  /// @throws connection_lost where the database is out of reach
+  virtual std::unique_ptr<projection_session> connect_projections() = 0;
+
+  /// Makes a connection for a `frontier_watch`, which may outlive the store.
+  /// @throws connection_lost where the database is out of reach
+  virtual std::unique_ptr<watch_session> connect_watch() = 0;
 
   /// Returns the options that the journal was opened with, without secrets.
   [[nodiscard]] virtual const journal_options& options() const noexcept = 0;

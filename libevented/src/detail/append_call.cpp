@@ -1,6 +1,7 @@
 #include "detail/append_call.hpp"
 
 #include "detail/arrays.hpp"
+#include "detail/event_rows.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -67,12 +68,17 @@ append_call::append_call(const journal_options& options,
   }
 }
 
+bool append_call::has_tags(const item& x) {
+  return std::any_of(x.step->events.begin(), x.step->events.end(),
+                     [](auto& event) { return !event.tags.empty(); });
+}
+
 bool append_call::maybe_sent() const noexcept {
   return std::any_of(writes_.begin(), writes_.end(),
                      [](auto& x) { return x.step->maybe_sent; });
 }
 
-std::array<pq::binary, 15> append_call::parameters() const {
+std::array<pq::binary, 16> append_call::parameters() const {
   array_builder types{text_oid};
   array_builder ids{oid_of(ids_)};
   array_builder versions{int8_oid};
@@ -82,6 +88,7 @@ std::array<pq::binary, 15> append_call::parameters() const {
   array_builder append_ids{uuid_oid};
   array_builder payloads{payloads_ == codec::json ? text_oid : bytea_oid};
   array_builder metadata{text_oid};
+  array_builder tags{text_oid};
   array_builder opens{bool_oid};
   array_builder last{int4_oid};
   array_builder entities{int4_oid};
@@ -89,6 +96,7 @@ std::array<pq::binary, 15> append_call::parameters() const {
   array_builder check_ids{oid_of(ids_)};
   array_builder check_versions{int8_oid};
   std::int32_t place = 0;
+  auto any_tags = std::any_of(writes_.begin(), writes_.end(), has_tags);
   for (auto& x : writes_) {
     auto version = static_cast<std::int64_t>(x.step->after);
     auto slice = static_cast<std::int16_t>(slice_of(x.request->id));
@@ -106,6 +114,10 @@ std::array<pq::binary, 15> append_call::parameters() const {
         metadata.add_null();
       else
         metadata.add(event.metadata);
+      if (!event.tags.empty())
+        tags.add(join_tags(event.tags));
+      else if (any_tags)
+        tags.add_null();
       opens.add_bool(first);
       first = false;
       ++place;
@@ -120,11 +132,12 @@ std::array<pq::binary, 15> append_call::parameters() const {
   }
   auto done
     = [](array_builder& x) { return pq::binary{std::move(x).finish()}; };
-  return {done(types),       done(ids),       done(versions),
-          done(slices),      done(names),     done(schema_versions),
-          done(append_ids),  done(payloads),  done(metadata),
-          done(opens),       done(last),      done(entities),
-          done(check_types), done(check_ids), done(check_versions)};
+  return {done(types),         done(ids),         done(versions),
+          done(slices),        done(names),       done(schema_versions),
+          done(append_ids),    done(payloads),    done(metadata),
+          done(tags),          done(opens),       done(last),
+          done(entities),      done(check_types), done(check_ids),
+          done(check_versions)};
 }
 
 append_call::outcomes append_call::read(const pqxx::result& result) const {

@@ -53,7 +53,7 @@ public:
   [[nodiscard]] bool maybe_sent() const noexcept;
 
   /// Returns the parameters of the append function, in order.
-  std::array<pq::binary, 15> parameters() const;
+  std::array<pq::binary, 16> parameters() const;
 
   /// Returns what a result of the append function says of the steps, writes
   /// first. Checks that were not sent, since a later write answers them, are
@@ -93,6 +93,8 @@ private:
     std::int32_t entity;
     bool opens;
   };
+
+  static bool has_tags(const item& x);
 
   id_kind ids_;
   codec payloads_;

@@ -80,7 +80,7 @@ rows listener_transaction::run(std::string_view sql,
       throw sql_error("25P02",
                       "an earlier statement of this transaction failed: "
                         + failure_);
-    return pq::to_rows(db_.exec_params(std::string{sql}, params));
+    return pq::to_rows(db_.exec_cached(std::string{sql}, params));
   } catch (const connection_lost& e) {
     lost_ = e;
     throw;

@@ -138,21 +138,68 @@ pqxx::result connection::exec(const std::string& sql) {
   return guarded([&] { return tx_->exec(sql); });
 }
 
+namespace {
+
+#if EVENTED_PQXX7
+pqxx::params as_params(const std::vector<parameter>& params) {
+  pqxx::params result;
+  for (auto& x : params)
+    result.append(x.text);
+  return result;
+}
+#else
+std::vector<const char*> as_params(const std::vector<parameter>& params) {
+  std::vector<const char*> result;
+  for (auto& x : params)
+    result.push_back(x.text ? x.text->c_str() : nullptr);
+  return result;
+}
+#endif
+
+} // namespace
+
 pqxx::result connection::exec_params(const std::string& sql,
                                      const std::vector<parameter>& params) {
   return guarded([&] {
+    auto xs = as_params(params);
 #if EVENTED_PQXX7
-    pqxx::params xs;
-    for (auto& x : params)
-      xs.append(x.text);
     return tx_->exec(sql, xs);
 #else
-    std::vector<const char*> xs;
-    for (auto& x : params)
-      xs.push_back(x.text ? x.text->c_str() : nullptr);
     return tx_->exec_params(sql, pqxx::prepare::make_dynamic_params(xs));
 #endif
   });
+}
+
+pqxx::result connection::exec_cached(const std::string& sql,
+                                     const std::vector<parameter>& params) {
+  // So many at most: a program may build its statements from data.
+  constexpr std::size_t most = 100;
+  if (how_.pooled || (cache_.size() >= most && cache_.count(sql) == 0))
+    return exec_params(sql, params);
+  auto [found, fresh] = cache_.try_emplace(sql);
+  if (fresh)
+    return exec_params(sql, params);
+  try {
+    return guarded([&] {
+      if (found->second.empty()) {
+        auto name = "evented_" + std::to_string(next_name_++);
+        connection_->prepare(name, sql);
+        found->second = std::move(name);
+      }
+      auto xs = as_params(params);
+#if EVENTED_PQXX7
+      return tx_->exec(pqxx::prepped{found->second}, xs);
+#else
+      return tx_->exec_prepared(found->second,
+                                pqxx::prepare::make_dynamic_params(xs));
+#endif
+    });
+  } catch (const sql_error& e) {
+    // The shape of its result has changed (0A000), or it could not be prepared.
+    if (e.sqlstate() == "0A000" || e.sqlstate().starts_with("42"))
+      cache_.erase(sql);
+    throw;
+  }
 }
 
 void connection::rethrow() {

@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #if PQXX_VERSION_MAJOR >= 7
@@ -74,6 +75,11 @@ public:
   pqxx::result exec_params(const std::string& sql,
                            const std::vector<parameter>& params);
 
+  /// The same for a statement that is run often: from the second time on, the
+  /// server need not parse it anew.
+  pqxx::result exec_cached(const std::string& sql,
+                           const std::vector<parameter>& params);
+
 private:
   template <class F>
   pqxx::result guarded(F&& f);
@@ -84,6 +90,9 @@ private:
   std::unique_ptr<pqxx::connection> connection_;
   watchdog::leash leash_;
   std::unique_ptr<pqxx::nontransaction> tx_;
+  /// The names of what `exec_cached` was given, empty after the first time.
+  std::unordered_map<std::string, std::string> cache_;
+  std::uint64_t next_name_ = 0;
   /// What `prepare` was told and the server does not know.
   std::vector<std::pair<std::string, std::string>> statements_;
 };

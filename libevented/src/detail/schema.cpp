@@ -9,7 +9,8 @@ namespace evented::detail {
 namespace {
 
 /// The migrations in order; the first makes version 1.
-constexpr std::string_view migrations[] = {sql::m0001_journal};
+constexpr std::string_view migrations[]
+  = {sql::m0001_journal, sql::m0002_tags, sql::m0003_projections};
 
 constexpr std::size_t newest = std::size(migrations);
 

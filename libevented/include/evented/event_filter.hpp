@@ -1,0 +1,45 @@
+#pragma once
+
+#include <evented/entity_id.hpp>
+#include <evented/event.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace evented {
+
+/// A range of slices, both ends included, see `slice_of`.
+struct slice_range {
+  std::uint16_t first = 0;
+  std::uint16_t last = slice_count - 1;
+
+  [[nodiscard]] bool contains(std::uint16_t slice) const noexcept {
+    return first <= slice && slice <= last;
+  }
+
+  friend bool operator==(const slice_range&, const slice_range&) = default;
+};
+
+/// Says which events a reader wants. An event has to pass every member.
+struct event_filter {
+  /// The entity types; at least one.
+  std::vector<std::string> types = {};
+  /// The names of events; empty: all.
+  std::vector<std::string> names = {};
+  /// Events with at least one of these tags; empty: all.
+  std::vector<std::string> tags = {};
+  slice_range slices = {};
+  /// Events that were created at or after this; none: all.
+  std::optional<timestamp> since = std::nullopt;
+};
+
+/// Some of the events that were asked for, in the order of seq_no.
+struct read_result {
+  std::vector<journal_entry> entries;
+  /// There are no more of them at or below this sequence number.
+  std::uint64_t up_to = 0;
+};
+
+} // namespace evented

@@ -1,0 +1,311 @@
+#pragma once
+
+#include <evented/event_filter.hpp>
+#include <evented/transaction.hpp>
+#include <evented/uuid.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace evented {
+
+// -- where a projection begins ------------------------------------------------
+
+/// With the first event of the journal.
+struct from_beginning {};
+
+/// With the first event that is stored from now on.
+struct from_now {};
+
+/// With the first event that was created at or after a time.
+struct from_time {
+  timestamp at;
+};
+
+/// With the first event after a sequence number.
+struct from_seq_no {
+  std::uint64_t after = 0;
+};
+
+/// Where a projection begins that has no checkpoint yet.
+using start_position
+  = std::variant<from_beginning, from_now, from_time, from_seq_no>;
+
+// -- ranges -------------------------------------------------------------------
+
+/// Names one range of a projection: the unit that has a checkpoint and is run
+/// by one process at a time.
+struct range_key {
+  std::string projection;
+  /// The version of the view that it writes.
+  std::int32_t version = 1;
+  /// Its first slice.
+  std::uint16_t first = 0;
+
+  friend auto operator<=>(const range_key&, const range_key&) = default;
+};
+
+/// The right to run a range, until somebody else draws a new epoch for it.
+struct range_lease {
+  range_key key;
+  slice_range slices;
+  std::uint64_t epoch = 0;
+  /// The checkpoint.
+  std::uint64_t seq_no = 0;
+  /// Events at or below this have been handled before: by another version, or
+  /// before a reset.
+  std::uint64_t mark = 0;
+  /// Where set, the range stops there.
+  std::optional<std::uint64_t> barrier;
+  /// Whether the projection has dead letters that others may be parked behind.
+  bool parked = false;
+};
+
+/// What the database says of a range.
+struct range_status {
+  range_key key;
+  slice_range slices;
+  std::int32_t revision = 1;
+  std::uint64_t seq_no = 0;
+  std::uint64_t epoch = 0;
+  std::optional<std::uint64_t> barrier;
+  /// Where the process of the owner runs; empty where nobody who is alive owns
+  /// the range.
+  std::string host;
+  std::optional<uuid> owner;
+  /// Empty where nothing is wrong.
+  std::string error;
+  /// The event that cannot be handled, 0 where there is none.
+  std::uint64_t failed_seq_no = 0;
+  /// Whether it is given up until somebody says `run`.
+  bool halted = false;
+};
+
+/// What the database says of a projection.
+struct projection_status {
+  std::string name;
+  /// The version of the view that is live.
+  std::int32_t version = 1;
+  /// The version that is being built beside it.
+  std::optional<std::int32_t> building;
+  bool paused = false;
+  /// Events before this are none of its business.
+  std::optional<timestamp> since;
+  /// How many ranges a rescale under way will leave.
+  std::optional<std::uint16_t> rescale_to;
+  std::vector<range_status> ranges;
+};
+
+/// How much of the journal waits for a projection.
+struct projection_lag {
+  /// The number of events that wait, exact up to `max_counted`.
+  std::uint64_t events = 0;
+  /// Whether there are more than that.
+  bool more = false;
+  /// The age of the oldest of them by the database's clock.
+  std::chrono::microseconds age{0};
+
+  static constexpr std::uint64_t max_counted = 10'000;
+};
+
+/// A transaction that holds the frontier back.
+struct frontier_holder {
+  /// The server process, 0 for a prepared transaction.
+  std::int32_t pid = 0;
+  std::chrono::microseconds age{0};
+  std::string state;
+  /// What it does or did last; for a prepared transaction its name.
+  std::string query;
+};
+
+// -- dead letters -------------------------------------------------------------
+
+/// Why an event is a dead letter.
+enum class letter_kind : std::uint8_t {
+  /// It could not be handled.
+  parked,
+  /// An earlier event of its entity is parked.
+  behind,
+  /// It was left out for good.
+  skipped,
+};
+
+/// Returns the name of `kind`: parked, behind or skipped.
+std::string_view to_string(letter_kind kind) noexcept;
+
+/// An event that a projection could not handle.
+struct dead_letter {
+  std::string type_name;
+  entity_id id;
+  std::uint64_t seq_no = 0;
+  letter_kind kind = letter_kind::parked;
+  std::string error;
+};
+
+// -- sessions -----------------------------------------------------------------
+
+/// Says that a range is no longer the caller's. Nothing was committed.
+class fenced : public error {
+public:
+  explicit fenced(const std::string& what) : error(errc::conflict, what) {
+    // nop
+  }
+};
+
+/// One step of a range: what is committed together.
+struct projection_step {
+  /// The checkpoint afterwards.
+  std::uint64_t up_to = 0;
+  /// Events that are not handled but put away.
+  std::vector<dead_letter> letters;
+  /// Writes the view; null where there is nothing to write.
+  std::function<void(transaction&)> work;
+};
+
+/// One connection that runs projections. Used by one thread at a time. Every
+/// member throws `connection_lost`, after which the session is of no more use,
+/// or `sql_error`.
+class projection_session {
+public:
+  virtual ~projection_session() = default;
+
+  // -- life -------------------------------------------------------------------
+
+  /// Makes the projection where it is not there yet, with `ranges` ranges that
+  /// share the slices evenly.
+  /// @throws error(invalid_options) where the name is not 1 to 200 characters
+  ///         of `[A-Za-z0-9_.:-]`
+  virtual void declare(std::string_view name, std::int32_t revision,
+                       std::uint16_t ranges, const start_position& start)
+    = 0;
+
+  /// Returns what the database knows of a projection.
+  /// @throws error(unknown_projection)
+  virtual projection_status status(std::string_view name) = 0;
+
+  /// Takes a range, unless it is paused, halted, of another revision, or held
+  /// by somebody who is alive.
+  virtual std::optional<range_lease>
+  acquire(const range_key& key, std::int32_t revision, const uuid& owner) = 0;
+
+  /// Gives a range back, so that others need not wait.
+  virtual void release(const range_lease& lease) = 0;
+
+  // -- running ----------------------------------------------------------------
+
+  /// Runs `step.work` in a transaction and commits it with the letters and the
+  /// checkpoint, then moves `lease.seq_no`. Where the connection breaks at the
+  /// commit, acquiring the range anew tells what became of it.
+  /// @throws fenced, or what `step.work` throws after the transaction was
+  ///         rolled back; a statement that failed and was caught inside of it
+  ///         is thrown as `error(handler_failed)`
+  virtual void commit(range_lease& lease, const projection_step& step) = 0;
+
+  /// Returns for each of `entries` whether an earlier event of its entity is
+  /// parked. Holds as long as the lease does.
+  virtual std::vector<bool> behind(const range_lease& lease,
+                                   std::span<const journal_entry> entries)
+    = 0;
+
+  /// Stores what is wrong with a range, and whether it is given up.
+  /// @throws fenced
+  virtual void report(const range_lease& lease, std::string_view error,
+                      std::uint64_t failed_seq_no, bool halted)
+    = 0;
+
+  // -- watching ---------------------------------------------------------------
+
+  /// Returns how much waits for one range.
+  virtual projection_lag lag(const event_filter& filter, std::uint64_t after)
+    = 0;
+
+  /// Returns who holds the frontier back, the oldest first.
+  virtual std::vector<frontier_holder> frontier_holders() = 0;
+
+  /// Returns what became of an event: nothing where it was handled, or is yet
+  /// to be.
+  virtual std::optional<letter_kind> fate(const range_key& key,
+                                          std::uint64_t seq_no)
+    = 0;
+
+  /// Returns dead letters in the order of seq_no, at most `limit`.
+  virtual std::vector<dead_letter> letters(std::string_view name,
+                                           std::uint64_t after,
+                                           std::size_t limit)
+    = 0;
+
+  // -- changes from outside ---------------------------------------------------
+  //
+  // Each takes the ranges from their owners, whose open transactions can then
+  // not be committed. They throw error(unknown_projection), or error(refused)
+  // where a rescale or rebuild is in the way.
+
+  /// Stores that nobody is to run the projection, or that it may run again.
+  virtual void pause(std::string_view name, bool paused) = 0;
+
+  /// Lets halted ranges run again.
+  virtual void unhalt(std::string_view name) = 0;
+
+  /// Runs `work`, which empties the view, and begins at `start` in the same
+  /// transaction.
+  virtual void reset(std::string_view name, const start_position& start,
+                     const std::function<void(transaction&)>& work)
+    = 0;
+
+  /// Leaves `entry` out for good where it is the next event of its range that
+  /// passes `filter`. Returns whether it was.
+  virtual bool skip(std::string_view name, const event_filter& filter,
+                    std::uint64_t seq_no)
+    = 0;
+
+  /// Begins to share the slices among `ranges` ranges.
+  virtual void rescale(std::string_view name, std::uint16_t ranges) = 0;
+
+  /// Ends a rescale once all ranges are at the barrier. Returns whether none is
+  /// under way any more.
+  virtual bool finish_rescale(std::string_view name) = 0;
+
+  /// Runs `work(tx, version)`, which makes room for the next version of the
+  /// view, and begins to build it. Returns that version. Without a revision,
+  /// the live version's.
+  virtual std::int32_t
+  rebuild(std::string_view name, std::optional<std::int32_t> revision,
+          const start_position& start,
+          const std::function<void(transaction&, std::int32_t)>& work)
+    = 0;
+
+  /// Stops the live version where it is, so that the next one can catch up.
+  virtual void approach_swap(std::string_view name) = 0;
+
+  /// Makes the next version the live one where both have handled the same
+  /// events; runs `work(tx, old, new)` in the same transaction. Returns whether
+  /// it did.
+  virtual bool
+  swap(std::string_view name,
+       const std::function<void(transaction&, std::int32_t, std::int32_t)>&
+         work)
+    = 0;
+
+  /// Hands the dead letters of one entity to `work`, in order and in one
+  /// transaction with their removal. Returns how many there were.
+  /// @throws what `work` throws; the letters then stay
+  virtual std::size_t
+  replay(std::string_view name, std::string_view type_name,
+         const entity_id& id,
+         const std::function<void(const journal_entry&, transaction&)>& work)
+    = 0;
+
+  /// Forgets one dead letter. Those behind it wait for a replay. Returns
+  /// whether it was there.
+  virtual bool drop(std::string_view name, std::uint64_t seq_no) = 0;
+};
+
+} // namespace evented

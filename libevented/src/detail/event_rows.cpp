@@ -1,0 +1,113 @@
+#include "detail/event_rows.hpp"
+
+#include "detail/arrays.hpp"
+
+#include <evented/utf8.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+namespace evented {
+
+bool valid_tag(std::string_view tag) noexcept {
+  return !tag.empty() && tag.size() <= 200 && valid_text(tag)
+         && tag.find('\n') == std::string_view::npos;
+}
+
+namespace detail {
+
+timestamp microseconds(std::string_view text) {
+  std::int64_t count = 0;
+  std::from_chars(text.data(), text.data() + text.size(), count);
+  return timestamp{std::chrono::microseconds{count}};
+}
+
+entity_id read_id(id_kind kind, std::string_view text) {
+  switch (kind) {
+  case id_kind::uuid:
+    return uuid::parse(text).value();
+  case id_kind::text:
+    return std::string{text};
+  case id_kind::bigint:
+    break;
+  }
+  std::int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+stored_event read_event(const pqxx::row& row, int from, codec payloads) {
+  stored_event result;
+  result.seq_no = pq::number(row[from]);
+  result.version = pq::number(row[from + 1]);
+  result.name = pq::text(row[from + 2]);
+  result.schema_version = static_cast<std::int32_t>(pq::number(row[from + 3]));
+  result.created_at = microseconds(pq::text(row[from + 4]));
+  result.payload = payloads == codec::json
+                     ? std::string{pq::text(row[from + 5])}
+                     : parse_bytea(pq::text(row[from + 5]));
+  result.metadata = pq::text(row[from + 6]);
+  result.tags = split_tags(pq::text(row[from + 7]));
+  return result;
+}
+
+read_result read_entries(const pqxx::result& found, const event_query& query,
+                         const journal_options& options, std::uint64_t up_to,
+                         std::size_t limit) {
+  read_result result;
+  result.up_to = up_to;
+  result.entries.reserve(static_cast<std::size_t>(found.size()));
+  for (const auto& row : found) {
+    if (row[0].is_null()) {
+      // Everything that was looked at is behind us, and no more than that.
+      if (pq::number(row[5]) >= query.scan)
+        result.up_to = pq::number(row[3]);
+      break;
+    }
+    result.entries.push_back({std::string{pq::text(row[0])},
+                              read_id(options.ids, pq::text(row[1])),
+                              read_event(row, 2, options.payloads)});
+  }
+  if (result.entries.size() >= limit)
+    result.up_to = result.entries.back().event.seq_no;
+  return result;
+}
+
+std::string join_tags(const std::vector<std::string>& tags) {
+  std::string result;
+  for (auto& tag : tags) {
+    if (!result.empty())
+      result += '\n';
+    result += tag;
+  }
+  return result;
+}
+
+std::vector<std::string> split_tags(std::string_view text) {
+  std::vector<std::string> result;
+  while (!text.empty()) {
+    auto end = std::min(text.find('\n'), text.size());
+    result.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return result;
+}
+
+void refuse_bad_tags(append_step& step) {
+  for (auto& event : step.events) {
+    for (auto& tag : event.tags) {
+      if (valid_tag(tag))
+        continue;
+      step.status = append_status::failed;
+      step.failure = errc::invalid_event;
+      step.message = "the event " + std::string{event.name}
+                     + " has a tag that cannot be stored: 1 to 200 bytes of "
+                       "valid UTF-8 without NUL and line feed";
+      return;
+    }
+  }
+}
+
+} // namespace detail
+
+} // namespace evented

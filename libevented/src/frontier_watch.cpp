@@ -1,0 +1,1 @@
+#include <evented/frontier_watch.hpp>
