@@ -27,7 +27,9 @@ create table {schema}.projection (
   version    integer not null default 1 check (version > 0),
   building   integer check (building > version),
   paused     boolean not null default false,
-  -- Events before this are none of its business.
+  -- Where it began: events at or below the number or before the time are none
+  -- of its business.
+  begins_at  bigint not null default 0,
   since      timestamptz,
   -- How many ranges a rescale under way will leave.
   rescale_to integer check (rescale_to between 1 and 1024),
@@ -154,8 +156,9 @@ begin
 end
 $body$;
 
--- Locks a projection against every other change and returns it. Raises EV007
--- where there is none, or where p_quiet and a rescale or rebuild is under way.
+-- Locks a projection against every other change and returns it. Raises EV008
+-- where there is none, and EV007 where p_quiet and a rescale or rebuild is under
+-- way.
 create function {schema}.lock_projection(p_name text, p_quiet boolean)
 returns {schema}.projection
 language plpgsql volatile as $body$
@@ -166,7 +169,7 @@ begin
     where name = p_name for update;
   if not found then
     raise exception using
-      errcode = 'EV007', message = 'there is no projection "' || p_name || '"';
+      errcode = 'EV008', message = 'there is no projection "' || p_name || '"';
   end if;
   if p_quiet and (v_found.building is not null
                   or v_found.rescale_to is not null) then
@@ -200,14 +203,18 @@ begin
 end
 $body$;
 
--- Begins anew at p_seq_no. The caller empties the view in the same transaction.
-create function {schema}.reset_projection(p_name text, p_seq_no bigint)
+-- Begins anew where it began; the caller may have moved that. The caller empties
+-- the view in the same transaction.
+create function {schema}.reset_projection(p_name text)
 returns void
 language plpgsql volatile as $body$
+declare
+  v_projection {schema}.projection;
 begin
-  perform {schema}.lock_projection(p_name, true);
+  v_projection := {schema}.lock_projection(p_name, true);
   update {schema}.projection_range
-     set seq_no = p_seq_no, mark = greatest(mark, seq_no), error = null,
+     set seq_no = v_projection.begins_at, mark = greatest(mark, seq_no),
+         error = null,
          failed_seq_no = null, halted = false,
          epoch = nextval('{schema}.projection_epoch'), owner = null,
          changed_at = clock_timestamp()
@@ -289,7 +296,7 @@ $body$;
 -- Begins to build the next version beside the live one, in as many ranges, and
 -- returns it. Its events are all marked as seen before.
 create function {schema}.rebuild_projection(
-  p_name text, p_revision integer, p_seq_no bigint) returns integer
+  p_name text, p_revision integer) returns integer
 language plpgsql volatile as $body$
 declare
   v_projection {schema}.projection;
@@ -301,7 +308,8 @@ begin
   insert into {schema}.projection_range
     (name, version, slice_from, slice_to, revision, seq_no, mark)
   select name, version + 1, slice_from, slice_to,
-         coalesce(p_revision, revision), p_seq_no, 9223372036854775807
+         coalesce(p_revision, revision), v_projection.begins_at,
+         9223372036854775807
     from {schema}.projection_range
    where name = p_name and version = v_projection.version;
   return v_projection.version + 1;

@@ -415,7 +415,8 @@ public:
     return std::make_unique<memory_session>(journal_, options_);
   }
 
-  std::unique_ptr<projection_session> connect_projections() override {
+  std::unique_ptr<projection_session>
+  connect_projections(std::chrono::milliseconds) override {
     throw error(errc::incompatible, "projections need a journal in PostgreSQL");
   }
 

@@ -1,6 +1,6 @@
 #include "detail/append_call.hpp"
 #include "detail/arrays.hpp"
-#include "detail/event_query.hpp"
+#include "detail/event_reader.hpp"
 #include "detail/event_rows.hpp"
 #include "detail/listener_transaction.hpp"
 #include "detail/schema.hpp"
@@ -149,27 +149,7 @@ public:
 
   read_result read(const event_filter& filter, std::uint64_t after,
                    std::uint64_t up_to, std::size_t limit) override {
-    auto query = make_event_query(options_, filter, after, up_to, limit);
-    if (options_.pooler == pooler::transaction) {
-      begin(options_.statement_timeout);
-      try {
-        for (auto* setting : event_query_settings)
-          db_.exec(std::string{"set local "} + setting + " = off");
-        auto found = db_.exec_params(query.sql, query.params);
-        db_.exec("commit");
-        return read_entries(found, query, options_, up_to, limit);
-      } catch (const sql_error&) {
-        db_.exec("rollback");
-        throw;
-      }
-    }
-    if (!set_for_reading_) {
-      for (auto* setting : event_query_settings)
-        db_.exec(std::string{"set "} + setting + " = off");
-      set_for_reading_ = true;
-    }
-    return read_entries(db_.exec_cached(query.sql, query.params), query,
-                        options_, up_to, limit);
+    return reader_.read(filter, after, up_to, limit);
   }
 
   rows query(std::string_view sql,
@@ -491,8 +471,7 @@ private:
   journal_options options_;
   std::shared_ptr<watchdog> dog_;
   pq::connection db_;
-  /// Whether the planner has been told how to read.
-  bool set_for_reading_ = false;
+  event_reader reader_{db_, options_};
 };
 
 } // namespace

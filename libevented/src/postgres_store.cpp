@@ -29,8 +29,12 @@ std::unique_ptr<store_session> postgres_store::connect() {
   return make_postgres_session(shown_, settings(), dog_);
 }
 
-std::unique_ptr<projection_session> postgres_store::connect_projections() {
-  return make_projection_session(shown_, settings(), dog_);
+std::unique_ptr<projection_session>
+postgres_store::connect_projections(std::chrono::milliseconds limit) {
+  auto how = settings();
+  how.statement_timeout
+    = limit.count() > 0 ? limit : options_.take_over * 2 / 5;
+  return make_projection_session(shown_, how, dog_);
 }
 
 std::unique_ptr<watch_session> postgres_store::connect_watch() {

@@ -20,7 +20,8 @@ public:
   void open();
 
   std::unique_ptr<store_session> connect() override;
-  std::unique_ptr<projection_session> connect_projections() override;
+  std::unique_ptr<projection_session>
+  connect_projections(std::chrono::milliseconds limit) override;
   std::unique_ptr<watch_session> connect_watch() override;
 
   [[nodiscard]] const journal_options& options() const noexcept override {

@@ -2,9 +2,10 @@
 
 namespace evented::detail {
 
-std::unique_ptr<watch_session>
-make_watch_session(const journal_options&, const pq::settings&,
-                   std::shared_ptr<watchdog>, bool) {
+std::unique_ptr<watch_session> make_watch_session(const journal_options&,
+                                                  const pq::settings&,
+                                                  std::shared_ptr<watchdog>,
+                                                  bool) {
   throw error(errc::incompatible, "not there yet");
 }
 

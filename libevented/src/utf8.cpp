@@ -61,4 +61,19 @@ bool valid_text(std::string_view text) noexcept {
   return true;
 }
 
+std::string make_text(std::string_view text, std::size_t max) {
+  if (text.size() > max) {
+    // Not in the middle of a character: its bytes after the first are 10xxxxxx.
+    while (max > 0 && (static_cast<unsigned char>(text[max]) & 0xc0) == 0x80)
+      --max;
+    text = text.substr(0, max);
+  }
+  std::string result{text};
+  if (!valid_text(result))
+    for (auto& c : result)
+      if (c == '\0' || static_cast<unsigned char>(c) >= 0x80)
+        c = '?';
+  return result;
+}
+
 } // namespace evented

@@ -160,7 +160,8 @@ public:
   }
 };
 
-/// One step of a range: what is committed together.
+/// One step of a range: what is committed together. `work` may still change
+/// the other members.
 struct projection_step {
   /// The checkpoint afterwards.
   std::uint64_t up_to = 0;
@@ -207,7 +208,7 @@ public:
   /// @throws fenced, or what `step.work` throws after the transaction was
   ///         rolled back; a statement that failed and was caught inside of it
   ///         is thrown as `error(handler_failed)`
-  virtual void commit(range_lease& lease, const projection_step& step) = 0;
+  virtual void commit(range_lease& lease, projection_step& step) = 0;
 
   /// Returns for each of `entries` whether an earlier event of its entity is
   /// parked. Holds as long as the lease does.
@@ -223,6 +224,12 @@ public:
 
   // -- watching ---------------------------------------------------------------
 
+  /// See `store_session::read`. For reading ahead: not on a connection that
+  /// runs handlers, since it tells the planner how to read.
+  virtual read_result read(const event_filter& filter, std::uint64_t after,
+                           std::uint64_t up_to, std::size_t limit)
+    = 0;
+
   /// Returns how much waits for one range.
   virtual projection_lag lag(const event_filter& filter, std::uint64_t after)
     = 0;
@@ -237,10 +244,8 @@ public:
     = 0;
 
   /// Returns dead letters in the order of seq_no, at most `limit`.
-  virtual std::vector<dead_letter> letters(std::string_view name,
-                                           std::uint64_t after,
-                                           std::size_t limit)
-    = 0;
+  virtual std::vector<dead_letter>
+  letters(std::string_view name, std::uint64_t after, std::size_t limit) = 0;
 
   // -- changes from outside ---------------------------------------------------
   //
@@ -254,14 +259,15 @@ public:
   /// Lets halted ranges run again.
   virtual void unhalt(std::string_view name) = 0;
 
-  /// Runs `work`, which empties the view, and begins at `start` in the same
-  /// transaction.
-  virtual void reset(std::string_view name, const start_position& start,
-                     const std::function<void(transaction&)>& work)
+  /// Runs `work(tx, version)`, which empties the view, and begins anew in the
+  /// same transaction: where the projection began, unless `start` says so.
+  virtual void
+  reset(std::string_view name, const std::optional<start_position>& start,
+        const std::function<void(transaction&, std::int32_t)>& work)
     = 0;
 
-  /// Leaves `entry` out for good where it is the next event of its range that
-  /// passes `filter`. Returns whether it was.
+  /// Leaves the event `seq_no` out for good where it is the next one of its
+  /// range that passes `filter`. Returns whether it was.
   virtual bool skip(std::string_view name, const event_filter& filter,
                     std::uint64_t seq_no)
     = 0;
@@ -274,11 +280,10 @@ public:
   virtual bool finish_rescale(std::string_view name) = 0;
 
   /// Runs `work(tx, version)`, which makes room for the next version of the
-  /// view, and begins to build it. Returns that version. Without a revision,
-  /// the live version's.
+  /// view, and begins to build it. Returns that version. Without a revision of
+  /// the handler, the live version's.
   virtual std::int32_t
   rebuild(std::string_view name, std::optional<std::int32_t> revision,
-          const start_position& start,
           const std::function<void(transaction&, std::int32_t)>& work)
     = 0;
 
@@ -288,18 +293,17 @@ public:
   /// Makes the next version the live one where both have handled the same
   /// events; runs `work(tx, old, new)` in the same transaction. Returns whether
   /// it did.
-  virtual bool
-  swap(std::string_view name,
-       const std::function<void(transaction&, std::int32_t, std::int32_t)>&
-         work)
+  virtual bool swap(
+    std::string_view name,
+    const std::function<void(transaction&, std::int32_t, std::int32_t)>& work)
     = 0;
 
   /// Hands the dead letters of one entity to `work`, in order and in one
-  /// transaction with their removal. Returns how many there were.
+  /// transaction with their removal; skipped ones stay. Returns how many there
+  /// were.
   /// @throws what `work` throws; the letters then stay
   virtual std::size_t
-  replay(std::string_view name, std::string_view type_name,
-         const entity_id& id,
+  replay(std::string_view name, std::string_view type_name, const entity_id& id,
          const std::function<void(const journal_entry&, transaction&)>& work)
     = 0;
 

@@ -155,8 +155,12 @@ public:
   virtual std::unique_ptr<store_session> connect() = 0;
 
   /// Makes a connection that runs projections, which may outlive the store.
+  /// @param limit how long a statement may take; zero: two fifths of
+  ///        `journal_options::take_over`, so that an owner that was stopped
+  ///        does not keep its locks for longer
   /// @throws connection_lost where the database is out of reach
-  virtual std::unique_ptr<projection_session> connect_projections() = 0;
+  virtual std::unique_ptr<projection_session>
+  connect_projections(std::chrono::milliseconds limit = {}) = 0;
 
   /// Makes a connection for a `frontier_watch`, which may outlive the store.
   /// @throws connection_lost where the database is out of reach

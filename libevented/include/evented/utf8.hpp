@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace evented {
@@ -8,5 +10,9 @@ namespace evented {
 /// overlong forms, no surrogates, nothing above U+10FFFF) without NUL, as
 /// PostgreSQL requires of every text.
 bool valid_text(std::string_view text) noexcept;
+
+/// Returns `text`, cut to about `max` bytes, in a form that can be stored: where
+/// it is not valid UTF-8 without NUL, what is not ASCII becomes '?'.
+std::string make_text(std::string_view text, std::size_t max);
 
 } // namespace evented

@@ -54,19 +54,18 @@ event_query make_event_query(const journal_options& options,
     conditions.push_back("event_name in (" + join(names, ", ") + ")");
   }
   if (filter.slices != slice_range{})
-    conditions.push_back("slice between "
-                         + params.add(unsigned{filter.slices.first}, "integer")
-                         + " and "
-                         + params.add(unsigned{filter.slices.last}, "integer"));
+    conditions.push_back(
+      "slice between " + params.add(unsigned{filter.slices.first}, "integer")
+      + " and " + params.add(unsigned{filter.slices.last}, "integer"));
   if (filter.since)
     conditions.push_back(
       "created_at >= 'epoch'::timestamptz + "
-      + params.add(static_cast<long long>(
-                     filter.since->time_since_epoch().count()),
-                   "bigint")
+      + params.add(
+        static_cast<long long>(filter.since->time_since_epoch().count()),
+        "bigint")
       + " * interval '1 microsecond'");
-  auto passes = conditions.empty() ? std::string{"true"}
-                                   : join(conditions, " and ");
+  auto passes
+    = conditions.empty() ? std::string{"true"} : join(conditions, " and ");
   std::string columns
     = "type_name, entity_id, seq_no, version, event_name, schema_version, "
       "(date_part('epoch', created_at) * 1e6)::bigint, event, metadata, "
@@ -103,13 +102,12 @@ event_query make_event_query(const journal_options& options,
                                  "{schema}.event as x where x.type_name = "
                                  "s.type_name and x.seq_no = s.seq_no) as e "
                                  "using (type_name, seq_no)"};
-    result.sql
-      = "with seen as materialized (select * from " + merged + " limit " + scan
-        + ") (select " + columns + " from " + found + " where " + passes
-        + " order by seq_no limit " + most
-        + ") union all select null, null, null, max(seq_no), null, "
-          "count(*)::integer, null, null, null, null from seen "
-          "order by seq_no nulls last";
+    result.sql = "with seen as materialized (select * from " + merged
+                 + " limit " + scan + ") (select " + columns + " from " + found
+                 + " where " + passes + " order by seq_no limit " + most
+                 + ") union all select null, null, null, max(seq_no), null, "
+                   "count(*)::integer, null, null, null, null from seen "
+                   "order by seq_no nulls last";
   }
   result.sql = fill_in(result.sql, options);
   result.params = params.take();

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "detail/pq.hpp"
+
+#include <evented/event_filter.hpp>
+#include <evented/options.hpp>
+
+#include <cstdint>
+
+namespace evented::detail {
+
+/// Reads parts of the journal over a connection that belongs to somebody else.
+class event_reader {
+public:
+  event_reader(pq::connection& db, const journal_options& options)
+    : db_(db), options_(options) {
+    // nop
+  }
+
+  /// See `store_session::read`.
+  read_result read(const event_filter& filter, std::uint64_t after,
+                   std::uint64_t up_to, std::size_t limit);
+
+private:
+  pq::connection& db_;
+  const journal_options& options_;
+  /// Whether the session has been told how to plan.
+  bool ready_ = false;
+};
+
+} // namespace evented::detail
