@@ -55,7 +55,7 @@ public:
   /// inside of it.
   class registration {
   public:
-    registration() = default;
+    registration() noexcept;
     registration(registration&&) noexcept;
     registration& operator=(registration&&) noexcept;
     ~registration();
