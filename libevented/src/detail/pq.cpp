@@ -2,9 +2,11 @@
 
 #include "detail/conninfo.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <exception>
 #include <poll.h>
+#include <utility>
 
 namespace evented::detail::pq {
 
@@ -73,6 +75,27 @@ rows to_rows(const pqxx::result& from) {
   return {std::move(data), static_cast<std::uint64_t>(from.affected_rows())};
 }
 
+#if !EVENTED_PQXX7
+/// Remembers that another connection has announced something.
+class connection::receiver : public pqxx::notification_receiver {
+public:
+  receiver(pqxx::connection& from, const std::string& channel, bool& heard)
+    : pqxx::notification_receiver(from, channel),
+      own_pid_(from.backendpid()),
+      heard_(heard) {
+    // nop
+  }
+
+  void operator()(const std::string&, int pid) override {
+    heard_ = heard_ || pid != own_pid_;
+  }
+
+private:
+  int own_pid_;
+  bool& heard_;
+};
+#endif
+
 connection::connection(const settings& how, watchdog& dog) : how_(how) {
   try {
     connection_ = std::make_unique<pqxx::connection>(how_.conninfo);
@@ -108,6 +131,14 @@ connection::connection(const settings& how, watchdog& dog) : how_(how) {
 connection::~connection() {
   // In this order, also where the connection is broken.
   tx_.reset();
+#if !EVENTED_PQXX7
+  if (receiver_ != nullptr) {
+    // It says UNLISTEN, and a server that is cut off never answers.
+    leash_.arm(std::chrono::milliseconds{500});
+    receiver_.reset();
+    leash_.disarm();
+  }
+#endif
   connection_.reset();
 }
 
@@ -199,6 +230,66 @@ pqxx::result connection::exec_cached(const std::string& sql,
     if (e.sqlstate() == "0A000" || e.sqlstate().starts_with("42"))
       cache_.erase(sql);
     throw;
+  }
+}
+
+void connection::listen(const std::string& channel) {
+  guarded([&] {
+    // libpqxx neither listens nor hears while there is a transaction object.
+    tx_.reset();
+#if EVENTED_PQXX7
+    auto own_pid = connection_->backendpid();
+    connection_->listen(channel, [this, own_pid](pqxx::notification x) {
+      heard_ = heard_ || x.backend_pid != own_pid;
+    });
+#else
+    receiver_ = std::make_unique<receiver>(*connection_, channel, heard_);
+    if (!connection_->is_open())
+      throw pqxx::broken_connection{"the connection broke at once"};
+#endif
+    tx_ = std::make_unique<pqxx::nontransaction>(*connection_);
+    return pqxx::result{};
+  });
+}
+
+bool connection::heard_something() {
+  constexpr auto broke = "the connection to the database broke";
+  try {
+    tx_.reset();
+    if (!connection_->is_open())
+      throw connection_lost(false, broke);
+    connection_->get_notifs();
+    tx_ = std::make_unique<pqxx::nontransaction>(*connection_);
+  } catch (const pqxx::broken_connection&) {
+    // libpqxx 6 says that it could not connect.
+    throw connection_lost(false, broke);
+  } catch (...) {
+    rethrow();
+  }
+  return std::exchange(heard_, false);
+}
+
+bool connection::wait(int wake_fd, std::chrono::milliseconds limit) {
+  using clock = std::chrono::steady_clock;
+  // Also so that the sum below does not overflow.
+  limit = std::min<std::chrono::milliseconds>(limit, std::chrono::hours{1});
+  auto deadline = clock::now() + limit;
+  for (;;) {
+    // First, since an answer to a statement may have brought announcements
+    // along: the socket does not tell about these.
+    if (heard_something())
+      return true;
+    auto left
+      = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
+    if (left.count() <= 0)
+      return false;
+    pollfd xs[] = {{connection_->sock(), POLLIN, 0}, {wake_fd, POLLIN, 0}};
+    auto n = ::poll(xs, 2, static_cast<int>(left.count()));
+    if (n > 0 && xs[1].revents != 0)
+      return heard_something();
+    // Else it timed out, or the server says something, if only that it is
+    // going: what was announced, or that the connection is gone, comes out
+    // above.
   }
 }
 

@@ -80,7 +80,22 @@ public:
   pqxx::result exec_cached(const std::string& sql,
                            const std::vector<parameter>& params);
 
+  /// Begins to hear what is announced on `channel`, a plain identifier.
+  void listen(const std::string& channel);
+
+  /// Waits until another connection announces something on a channel of
+  /// `listen`, `wake_fd` becomes readable, or `limit` has passed. Returns
+  /// whether something was announced.
+  bool wait(int wake_fd, std::chrono::milliseconds limit);
+
 private:
+#if !EVENTED_PQXX7
+  class receiver;
+#endif
+
+  /// Forgets what was announced so far, and returns whether anything was.
+  bool heard_something();
+
   template <class F>
   pqxx::result guarded(F&& f);
 
@@ -95,6 +110,10 @@ private:
   std::uint64_t next_name_ = 0;
   /// What `prepare` was told and the server does not know.
   std::vector<std::pair<std::string, std::string>> statements_;
+  bool heard_ = false;
+#if !EVENTED_PQXX7
+  std::unique_ptr<receiver> receiver_;
+#endif
 };
 
 /// Returns the text of a field.
