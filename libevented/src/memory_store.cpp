@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <poll.h>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -404,6 +405,44 @@ private:
   journal_options options_;
 };
 
+// -- watch --------------------------------------------------------------------
+
+/// Nobody but this process can append, so there is nothing to announce.
+class memory_watch : public watch_session {
+public:
+  explicit memory_watch(std::shared_ptr<journal> all)
+    : journal_(std::move(all)) {
+    // nop
+  }
+
+  [[nodiscard]] bool listens() const override { return true; }
+
+  look_result look() override {
+    std::lock_guard guard{journal_->mutex};
+    return {journal_->last, journal_->last};
+  }
+
+  void announce() override {
+    // nop
+  }
+
+  void heartbeat(const std::vector<uuid>&) override {
+    // nop
+  }
+
+  bool wait(int wake_fd, std::chrono::milliseconds limit) override {
+    limit = std::min<std::chrono::milliseconds>(limit, std::chrono::hours{1});
+    pollfd x{wake_fd, POLLIN, 0};
+    ::poll(&x, 1, static_cast<int>(limit.count()));
+    return false;
+  }
+
+private:
+  std::shared_ptr<journal> journal_;
+};
+
+// -- store --------------------------------------------------------------------
+
 class memory_store : public store {
 public:
   explicit memory_store(const journal_options& options) : options_(options) {
@@ -421,7 +460,7 @@ public:
   }
 
   std::unique_ptr<watch_session> connect_watch() override {
-    throw error(errc::incompatible, "projections need a journal in PostgreSQL");
+    return std::make_unique<memory_watch>(journal_);
   }
 
   [[nodiscard]] const journal_options& options() const noexcept override {
