@@ -26,9 +26,10 @@ class appender : public caf::event_based_actor {
 public:
   using job_ptr = std::shared_ptr<append_job>;
 
-  appender(caf::actor_config& cfg, std::shared_ptr<store> where)
+  appender(caf::actor_config& cfg, std::shared_ptr<store> where,
+           std::shared_ptr<frontier_watch> watch)
     : caf::event_based_actor(cfg), options_(where->options()) {
-    worker_ = spawn_append_worker(system(), std::move(where));
+    worker_ = spawn_append_worker(system(), std::move(where), std::move(watch));
     set_exit_handler([this](caf::exit_msg& x) {
       stopping_ = true;
       reason_ = std::move(x.reason);
@@ -177,9 +178,9 @@ private:
 
 } // namespace
 
-caf::actor spawn_appender(caf::actor_system& sys,
-                          std::shared_ptr<store> where) {
-  return sys.spawn<appender>(std::move(where));
+caf::actor spawn_appender(caf::actor_system& sys, std::shared_ptr<store> where,
+                          std::shared_ptr<frontier_watch> watch) {
+  return sys.spawn<appender>(std::move(where), std::move(watch));
 }
 
 } // namespace evented::detail

@@ -1,3 +1,4 @@
+#include "sessions.hpp"
 #include "workers.hpp"
 
 #include <evented/actors/journal.hpp>
@@ -9,9 +10,12 @@ namespace evented {
 class journal::state {
 public:
   state(caf::actor_system& sys, std::shared_ptr<evented::store> opened)
-    : store_(std::move(opened)), loader_(detail::spawn_loader(sys, store_)) {
+    : store_(std::move(opened)),
+      watch_(std::make_shared<frontier_watch>(store_)),
+      loader_(detail::spawn_loader(sys, store_)),
+      sessions_(detail::spawn_session_pool(sys, store_)) {
     for (unsigned i = 0; i < store_->options().writers; ++i)
-      appenders_.push_back(detail::spawn_appender(sys, store_));
+      appenders_.push_back(detail::spawn_appender(sys, store_, watch_));
   }
 
   ~state() {
@@ -19,13 +23,16 @@ public:
     for (auto& x : appenders_)
       caf::anon_send_exit(x, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(loader_, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(sessions_, caf::exit_reason::user_shutdown);
   }
 
   state(const state&) = delete;
   state& operator=(const state&) = delete;
 
   std::shared_ptr<evented::store> store_;
+  std::shared_ptr<frontier_watch> watch_;
   caf::actor loader_;
+  caf::actor sessions_;
   std::vector<caf::actor> appenders_;
 };
 
@@ -53,6 +60,14 @@ const caf::actor& journal::appender(const entity_id& id) const {
 
 const caf::actor& journal::loader() const {
   return state_->loader_;
+}
+
+const caf::actor& journal::sessions() const {
+  return state_->sessions_;
+}
+
+frontier_watch& journal::watch() const {
+  return *state_->watch_;
 }
 
 } // namespace evented

@@ -49,8 +49,11 @@ private:
 
 class append_worker : public caf::event_based_actor {
 public:
-  append_worker(caf::actor_config& cfg, std::shared_ptr<store> where)
-    : caf::event_based_actor(cfg), session_(std::move(where)) {
+  append_worker(caf::actor_config& cfg, std::shared_ptr<store> where,
+                std::shared_ptr<frontier_watch> watch)
+    : caf::event_based_actor(cfg),
+      session_(std::move(where)),
+      watch_(std::move(watch)) {
     // nop
   }
 
@@ -79,11 +82,21 @@ private:
           requests.push_back(&job->request);
       if (!requests.empty() && !session.append(requests))
         batch.pause = is_blocked(requests);
+      if (has_stored(requests))
+        watch_->committed();
     } catch (const std::exception& e) {
       session_.drop(e);
       batch.pause = true;
       batch.lost = true;
     }
+  }
+
+  static bool has_stored(const std::vector<append_request*>& requests) {
+    for (auto* request : requests)
+      for (auto& step : request->steps)
+        if (step.status == append_status::stored && !step.events.empty())
+          return true;
+    return false;
   }
 
   static bool is_blocked(const std::vector<append_request*>& requests) {
@@ -95,6 +108,7 @@ private:
   }
 
   lazy_session session_;
+  std::shared_ptr<frontier_watch> watch_;
 };
 
 class load_worker : public caf::event_based_actor {
@@ -159,8 +173,10 @@ private:
 } // namespace
 
 caf::actor spawn_append_worker(caf::actor_system& sys,
-                               std::shared_ptr<store> where) {
-  return sys.spawn<append_worker, caf::detached>(std::move(where));
+                               std::shared_ptr<store> where,
+                               std::shared_ptr<frontier_watch> watch) {
+  return sys.spawn<append_worker, caf::detached>(std::move(where),
+                                                 std::move(watch));
 }
 
 caf::actor spawn_load_worker(caf::actor_system& sys,

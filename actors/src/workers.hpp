@@ -3,6 +3,7 @@
 #include <evented/actors/jobs.hpp>
 #include <evented/actors/messages.hpp>
 #include <evented/actors/seam.hpp>
+#include <evented/frontier_watch.hpp>
 #include <evented/sql_error.hpp>
 
 #include <memory>
@@ -10,9 +11,10 @@
 namespace evented::detail {
 
 /// Starts an actor with a thread and a connection of its own that answers each
-/// `append_work` with `append_worked`.
+/// `append_work` with `append_worked`, and tells `watch` of what it has stored.
 caf::actor spawn_append_worker(caf::actor_system& sys,
-                               std::shared_ptr<store> where);
+                               std::shared_ptr<store> where,
+                               std::shared_ptr<frontier_watch> watch);
 
 /// The same for `load_work` and `load_worked`.
 caf::actor spawn_load_worker(caf::actor_system& sys,
@@ -21,7 +23,8 @@ caf::actor spawn_load_worker(caf::actor_system& sys,
 /// Starts the actor that groups the appends of many entities into commits.
 /// Every `append_order` is answered with `append_done` once all of its steps
 /// are decided, or once the last of its deadlines has passed.
-caf::actor spawn_appender(caf::actor_system& sys, std::shared_ptr<store> where);
+caf::actor spawn_appender(caf::actor_system& sys, std::shared_ptr<store> where,
+                          std::shared_ptr<frontier_watch> watch);
 
 /// Starts the actor that loads entities, many with one query. Every
 /// `load_order` is answered with `load_done`, unless it is cancelled.

@@ -119,6 +119,9 @@ begin
   if not found then
     return;
   end if;
+  -- Of processes that ended without a word.
+  delete from {schema}.runner as o
+   where o.alive_until < clock_timestamp() - interval '1 day';
   return query
   update {schema}.projection_range as r
      set owner = p_owner, epoch = nextval('{schema}.projection_epoch')

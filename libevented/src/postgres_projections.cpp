@@ -190,6 +190,12 @@ public:
          lease.epoch});
   }
 
+  void forget(const uuid& owner) override {
+    run("with gone as (delete from {schema}.runner where id = $1::uuid) update "
+        "{schema}.projection_range set owner = null where owner = $1::uuid",
+        {owner});
+  }
+
   // -- running ----------------------------------------------------------------
 
   void commit(range_lease& lease, projection_step& step) override {

@@ -1,5 +1,4 @@
 #include <evented/range_batch.hpp>
-
 #include <evented/sql_error.hpp>
 #include <evented/utf8.hpp>
 
@@ -138,6 +137,11 @@ void handle_batch(projection_session& session,
     }
     if (left > 0 && x.next == poison) {
       x.outcome = batch_outcome::failed;
+      return;
+    }
+    // Never twice, whoever made a mistake: the caller has to begin anew.
+    if (left > 0 && x.entries[x.next].event.seq_no <= x.lease.seq_no) {
+      x.outcome = batch_outcome::fenced;
       return;
     }
     if (stop) {

@@ -6,6 +6,7 @@
 #include <evented/actors/error.hpp>
 #include <evented/actors/journal.hpp>
 #include <evented/actors/messages.hpp>
+#include <evented/actors/projection.hpp>
 #include <evented/actors/seam.hpp>
 #include <evented/entity.hpp>
 #include <evented/options.hpp>

@@ -6,9 +6,11 @@
 
 #include <concepts>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace evented {
 
@@ -57,6 +59,16 @@ constexpr std::int32_t schema_version() {
     return T::schema_version;
   else
     return 1;
+}
+
+/// The tags of `event`, by which readers may ask for it: what its member function
+/// `tags() const` returns where it has one, else none. See `valid_tag`.
+template <class T>
+std::vector<std::string> tags_of(const T& event) {
+  if constexpr (requires { event.tags(); })
+    return event.tags();
+  else
+    return {};
 }
 
 // -- handlers -----------------------------------------------------------------

@@ -131,17 +131,17 @@ typename E::events::variant decode_event(events<Ts...>*, codec how,
     return true;
   };
   if (!(look(static_cast<Ts*>(nullptr)) || ...))
-    throw error(errc::corrupt_event,
-                "no event of " + std::string{E::type_name} + " has the name \""
-                  + from.name + "\" and schema version "
-                  + std::to_string(from.schema_version));
+    throw error(errc::corrupt_event, "no event of " + std::string{E::type_name}
+                                       + " has the name \"" + from.name
+                                       + "\" and schema version "
+                                       + std::to_string(from.schema_version));
   try {
     return decoder(how, from);
   } catch (const std::exception& e) {
-    throw error(errc::corrupt_event,
-                std::string{E::type_name} + ": the event " + from.name + " "
-                  + std::to_string(from.seq_no)
-                  + " cannot be decoded: " + e.what());
+    throw error(errc::corrupt_event, std::string{E::type_name} + ": the event "
+                                       + from.name + " "
+                                       + std::to_string(from.seq_no)
+                                       + " cannot be decoded: " + e.what());
   }
 }
 
@@ -162,14 +162,18 @@ recorded<E> record(codec how, const journal_entry& x, const handling& common) {
 }
 
 template <class F, class E>
-concept event_handler
-  = std::is_invocable_v<const F&, const recorded<E>&, transaction&> || std::
-    is_invocable_v<const F&, const recorded<E>&, transaction&, effects&>;
+concept event_handler = std::is_invocable_v < const F&,
+        const recorded<E>
+&, transaction& >
+     || std::is_invocable_v<const F&, const recorded<E>&, transaction&,
+                            effects&>;
 
 template <class F, class... Es>
-concept batch_handler
-  = std::is_invocable_v<const F&, const batch<Es...>&, transaction&> || std::
-    is_invocable_v<const F&, const batch<Es...>&, transaction&, effects&>;
+concept batch_handler = std::is_invocable_v < const F&,
+        const batch<Es...>
+&, transaction& >
+     || std::is_invocable_v<const F&, const batch<Es...>&, transaction&,
+                            effects&>;
 
 /// The handler of a projection over the entity types `Es`.
 template <class F, class... Es>

@@ -200,6 +200,9 @@ public:
   /// Gives a range back, so that others need not wait.
   virtual void release(const range_lease& lease) = 0;
 
+  /// Gives back whatever the runner `owner` holds; it is not to come back.
+  virtual void forget(const uuid& owner) = 0;
+
   // -- running ----------------------------------------------------------------
 
   /// Runs `step.work` in a transaction and commits it with the letters and the

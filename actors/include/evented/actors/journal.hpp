@@ -2,6 +2,7 @@
 
 #include <evented/actors/messages.hpp>
 #include <evented/actors/seam.hpp>
+#include <evented/frontier_watch.hpp>
 #include <evented/store.hpp>
 
 #include <memory>
@@ -38,6 +39,14 @@ public:
 
   /// Returns the actor that loads entities.
   [[nodiscard]] const caf::actor& loader() const;
+
+  // -- access for projections -------------------------------------------------
+
+  /// Returns the actor that runs things on a few connections.
+  [[nodiscard]] const caf::actor& sessions() const;
+
+  /// Returns what follows the frontier.
+  [[nodiscard]] frontier_watch& watch() const;
 
 private:
   class state;

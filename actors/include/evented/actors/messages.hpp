@@ -1,11 +1,14 @@
 #pragma once
 
+#include <evented/actors/control.hpp>
 #include <evented/actors/error.hpp>
 #include <evented/actors/seam.hpp>
 #include <evented/uuid.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace evented {
 
@@ -39,6 +42,7 @@ struct append_batch;
 struct load_job;
 struct load_batch;
 struct delivery_content;
+struct session_job;
 
 /// A command on its way from the region to its entity.
 struct delivery {
@@ -107,6 +111,52 @@ struct stopped {
   std::uint64_t incarnation = 0;
 };
 
+/// Asks a thread to run something, and comes back as `session_done`.
+struct session_order {
+  std::shared_ptr<session_job> job;
+};
+
+struct session_done {
+  std::shared_ptr<session_job> job;
+};
+
+/// Tells whoever follows the journal how far it is final.
+struct frontier_moved {
+  std::uint64_t frontier = 0;
+};
+
+/// Tells a runner how far it may go while its version is being built.
+struct range_limit {
+  std::uint64_t seq_no = 0;
+};
+
+/// Tells a runner that its lease may be gone.
+struct range_recheck {};
+
+/// Tells a runner to stop as soon as it can.
+struct range_stop {};
+
+/// Ends a runner's pause, unless something else has happened meanwhile.
+struct range_retry {
+  std::uint64_t generation = 0;
+  /// Whether it is the pause of the reading ahead.
+  bool reading = false;
+};
+
+/// Tells a projection how far one of its runners is.
+struct range_progress {
+  std::uint64_t incarnation = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t seq_no = 0;
+  /// Empty where nothing is wrong.
+  std::string error;
+};
+
+/// Tells a projection that one of its runners handles nothing any more.
+struct range_ended {
+  std::uint64_t incarnation = 0;
+};
+
 } // namespace detail
 
 } // namespace evented
@@ -115,6 +165,28 @@ CAF_BEGIN_TYPE_ID_BLOCK(evented, 1000)
 
 CAF_ADD_TYPE_ID(evented, (evented::uuid))
 CAF_ADD_TYPE_ID(evented, (evented::accepted))
+CAF_ADD_TYPE_ID(evented, (evented::control::done))
+CAF_ADD_TYPE_ID(evented, (evented::control::run))
+CAF_ADD_TYPE_ID(evented, (evented::control::stop))
+CAF_ADD_TYPE_ID(evented, (evented::control::get_state))
+CAF_ADD_TYPE_ID(evented, (evented::control::pause))
+CAF_ADD_TYPE_ID(evented, (evented::control::resume))
+CAF_ADD_TYPE_ID(evented, (evented::control::reset))
+CAF_ADD_TYPE_ID(evented, (evented::control::skip))
+CAF_ADD_TYPE_ID(evented, (evented::control::rescale))
+CAF_ADD_TYPE_ID(evented, (evented::control::rebuild))
+CAF_ADD_TYPE_ID(evented, (evented::control::wait_until))
+CAF_ADD_TYPE_ID(evented, (evented::control::get_letters))
+CAF_ADD_TYPE_ID(evented, (evented::control::replay))
+CAF_ADD_TYPE_ID(evented, (evented::control::drop))
+CAF_ADD_TYPE_ID(evented, (evented::range_state))
+CAF_ADD_TYPE_ID(evented, (std::vector<evented::range_state>))
+CAF_ADD_TYPE_ID(evented, (evented::projection_state))
+CAF_ADD_TYPE_ID(evented, (evented::reached))
+CAF_ADD_TYPE_ID(evented, (evented::letter))
+CAF_ADD_TYPE_ID(evented, (std::vector<evented::letter>))
+CAF_ADD_TYPE_ID(evented, (evented::dead_letters))
+CAF_ADD_TYPE_ID(evented, (evented::replayed_letters))
 #if EVENTED_CAF >= 1800
 CAF_ADD_TYPE_ID(evented, (evented::errc))
 #endif
@@ -138,6 +210,15 @@ CAF_ADD_TYPE_ID(evented_local, (evented::detail::retry))
 CAF_ADD_TYPE_ID(evented_local, (evented::detail::stopping))
 CAF_ADD_TYPE_ID(evented_local, (evented::detail::stop))
 CAF_ADD_TYPE_ID(evented_local, (evented::detail::stopped))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::session_order))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::session_done))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::frontier_moved))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::range_limit))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::range_recheck))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::range_stop))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::range_retry))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::range_progress))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::range_ended))
 
 CAF_END_TYPE_ID_BLOCK(evented_local)
 
@@ -156,6 +237,15 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::retry)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::stopping)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::stopped)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::session_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::session_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::frontier_moved)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::range_limit)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::range_recheck)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::range_stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::range_retry)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::range_progress)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::range_ended)
 
 namespace evented {
 

@@ -145,7 +145,7 @@ private:
       [&](auto& x) {
         using type = std::decay_t<decltype(x)>;
         return new_event{event_name<type>(), schema_version<type>(),
-                         encode(codec_, x), metadata};
+                         encode(codec_, x), metadata, tags_of(x)};
       },
       event);
   }

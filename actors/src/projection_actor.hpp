@@ -1,0 +1,135 @@
+#pragma once
+
+#include "range_runner.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace evented::detail {
+
+/// A projection in one process: keeps a runner for each range that nobody else
+/// runs, brings rescales and rebuilds to their end, and answers `control`.
+class projection_actor : public caf::event_based_actor {
+public:
+  projection_actor(caf::actor_config& cfg,
+                   std::shared_ptr<const projection_settings> settings);
+
+  const char* name() const override { return "evented.projection"; }
+
+  caf::behavior make_behavior() override;
+
+  void on_exit() override;
+
+private:
+  using promise = caf::response_promise;
+
+  /// A runner of this process.
+  struct resident {
+    caf::actor actor;
+    std::uint64_t incarnation = 0;
+    /// Zero until it has a lease.
+    std::uint64_t epoch = 0;
+    std::uint64_t seq_no = 0;
+    std::string error;
+  };
+
+  /// When a range was last seen to move.
+  struct movement {
+    std::uint64_t seq_no = 0;
+    clock::time_point at;
+  };
+
+  /// Somebody who waits for an event.
+  struct waiter {
+    control::wait_until what;
+    clock::time_point deadline;
+    promise answer;
+  };
+
+  // -- looking at the database ------------------------------------------------
+
+  void look();
+
+  void on_status();
+
+  void start_runner(const range_status& range, std::uint64_t limit);
+
+  void go_on_with_rescale();
+
+  void go_on_with_rebuild();
+
+  [[nodiscard]] std::uint64_t limit_of(const range_status& range) const;
+
+  void schedule();
+
+  // -- runners ----------------------------------------------------------------
+
+  void stop_runners();
+
+  /// Runs `f` once no handler runs in this process.
+  void when_idle(std::function<void()> f);
+
+  void on_progress(const range_progress& x);
+
+  void on_ended(std::uint64_t incarnation);
+
+  // -- answers ----------------------------------------------------------------
+
+  /// Does something in another thread and answers `done`, or what went wrong.
+  void change(promise answer, std::function<void(projection_session&)> work);
+
+  /// The same on a connection with patience, for what the application does in
+  /// it.
+  void change_slowly(promise answer,
+                     std::function<void(projection_session&)> work);
+
+  void get_state(promise answer);
+
+  void watch_health();
+
+  void start_rebuild(promise answer, std::optional<std::int32_t> revision);
+
+  void replay(const control::replay& what);
+
+  void answer_waiters();
+
+  void answer_waiter(waiter x);
+
+  /// Returns how far the live view is for a slice, as far as this process knows.
+  [[nodiscard]] std::optional<std::uint64_t> reached_by(std::uint16_t slice)
+    const;
+
+  std::shared_ptr<const projection_settings> settings_;
+  caf::actor sessions_;
+
+  bool running_;
+  /// What the database said last.
+  projection_status status_;
+  bool looking_ = false;
+  bool look_again_ = false;
+  bool ticking_ = false;
+  /// Whether a step of a rescale or rebuild is under way.
+  bool stepping_ = false;
+  /// Where the live version stood when a rebuild was last looked at.
+  std::uint64_t live_was_at_ = 0;
+
+  std::map<range_key, resident> residents_;
+  std::uint64_t next_incarnation_ = 1;
+  std::vector<std::function<void()>> when_idle_;
+  /// How many changes want no runner meanwhile.
+  unsigned held_ = 0;
+  std::vector<waiter> waiters_;
+
+  std::map<range_key, movement> movements_;
+  clock::time_point next_health_ = clock::now() + std::chrono::seconds{5};
+  bool was_healthy_ = true;
+  bool warned_of_revision_ = false;
+};
+
+} // namespace evented::detail
