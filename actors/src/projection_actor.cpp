@@ -154,21 +154,20 @@ caf::behavior projection_actor::make_behavior() {
       ++held_;
       stop_runners();
       when_idle([this, answer, start = x.start()] {
-        change_slowly(answer, [settings = settings_,
-                               start](projection_session& session) {
-          session.reset(settings->name, start, settings->options.on_reset);
-        });
+        change_slowly(
+          answer, [settings = settings_, start](projection_session& session) {
+            session.reset(settings->name, start, settings->options.on_reset);
+          });
       });
     },
     [this](const control::skip& x) {
-      change(make_response_promise(),
-             [settings = settings_, x](projection_session& session) {
-               if (!session.skip(settings->name, settings->filter, x.seq_no))
-                 throw error(errc::not_now,
-                             settings->name + ": event "
-                               + std::to_string(x.seq_no)
-                               + " is not the next one of its range");
-             });
+      change(make_response_promise(), [settings = settings_,
+                                       x](projection_session& session) {
+        if (!session.skip(settings->name, settings->filter, x.seq_no))
+          throw error(errc::not_now, settings->name + ": event "
+                                       + std::to_string(x.seq_no)
+                                       + " is not the next one of its range");
+      });
     },
     [this](const control::rescale& x) {
       change(make_response_promise(),
@@ -184,8 +183,8 @@ caf::behavior projection_actor::make_behavior() {
     [this](const control::wait_until& x) {
       waiter who{x,
                  clock::now()
-                   + std::chrono::milliseconds{
-                     std::clamp<std::int64_t>(x.timeout_ms, 0, 86'400'000)},
+                   + std::chrono::milliseconds{std::clamp<std::int64_t>(
+                     x.timeout_ms, 0, 86'400'000)},
                  make_response_promise()};
       waiters_.push_back(std::move(who));
       answer_waiters();
@@ -214,9 +213,8 @@ caf::behavior projection_actor::make_behavior() {
       change(make_response_promise(),
              [name = settings_->name, x](projection_session& session) {
                if (!session.drop(name, x.seq_no))
-                 throw error(errc::not_now,
-                             name + ": there is no dead letter "
-                               + std::to_string(x.seq_no));
+                 throw error(errc::not_now, name + ": there is no dead letter "
+                                              + std::to_string(x.seq_no));
              });
     },
   };
@@ -323,9 +321,8 @@ void projection_actor::start_runner(const range_status& range,
   resident x;
   x.incarnation = next_incarnation_++;
   auto self = caf::actor_cast<caf::weak_actor_ptr>(this);
-  x.actor
-    = system().spawn<range_runner>(settings_, range.key, status_.since, limit,
-                                   x.incarnation, self);
+  x.actor = system().spawn<range_runner>(settings_, range.key, status_.since,
+                                         limit, x.incarnation, self);
   caf::actor_cast<caf::abstract_actor*>(x.actor)->attach_functor(
     [self, incarnation = x.incarnation](const caf::error&) {
       if (auto owner = caf::actor_cast<caf::actor>(self))
@@ -457,9 +454,8 @@ void projection_actor::on_progress(const range_progress& x) {
 }
 
 void projection_actor::on_ended(std::uint64_t incarnation) {
-  std::erase_if(residents_, [&](auto& x) {
-    return x.second.incarnation == incarnation;
-  });
+  std::erase_if(residents_,
+                [&](auto& x) { return x.second.incarnation == incarnation; });
   if (residents_.empty())
     for (auto& f : std::exchange(when_idle_, {}))
       f();
@@ -588,8 +584,7 @@ void projection_actor::get_state(promise answer) {
       if (held)
         found->holders = session.frontier_holders();
     },
-    [this, answer, found,
-     watch](const std::exception_ptr& failure) mutable {
+    [this, answer, found, watch](const std::exception_ptr& failure) mutable {
       if (failure == nullptr)
         status_ = found->status;
       projection_state x;
@@ -642,9 +637,8 @@ void projection_actor::get_state(promise answer) {
         add(x.health, "no connection for news: " + watch.error);
       if (x.lag_events > 0 && !x.paused
           && now - moved >= settings_->options.stalled_after)
-        add(x.health, x.owner.empty()
-                        ? "events wait, but nobody runs it"
-                        : "it stands still although events wait");
+        add(x.health, x.owner.empty() ? "events wait, but nobody runs it"
+                                      : "it stands still although events wait");
       for (auto& holder : found->holders)
         add(x.health,
             "the frontier is held by "
@@ -708,9 +702,9 @@ void projection_actor::answer_waiters() {
     if (now < x.deadline)
       return false;
     x.answer.deliver(evented::make_error(
-      errc::timed_out,
-      settings_->name + " has not reached event " + std::to_string(x.what.seq_no)
-        + " in time" + (at ? "; it is at " + std::to_string(*at) : "")));
+      errc::timed_out, settings_->name + " has not reached event "
+                         + std::to_string(x.what.seq_no) + " in time"
+                         + (at ? "; it is at " + std::to_string(*at) : "")));
     return true;
   });
   for (auto& x : ready)
@@ -721,8 +715,8 @@ void projection_actor::answer_waiter(waiter x) {
   auto fate = std::make_shared<std::string>("handled");
   ask(
     this, sessions_,
-    [name = settings_->name, version = status_.version,
-     seq_no = x.what.seq_no, fate](projection_session& session) {
+    [name = settings_->name, version = status_.version, seq_no = x.what.seq_no,
+     fate](projection_session& session) {
       if (auto found = session.fate({name, version, 0}, seq_no))
         *fate = to_string(*found);
     },

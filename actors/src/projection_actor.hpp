@@ -102,8 +102,8 @@ private:
   void answer_waiter(waiter x);
 
   /// Returns how far the live view is for a slice, as far as this process knows.
-  [[nodiscard]] std::optional<std::uint64_t> reached_by(std::uint16_t slice)
-    const;
+  [[nodiscard]] std::optional<std::uint64_t>
+  reached_by(std::uint16_t slice) const;
 
   std::shared_ptr<const projection_settings> settings_;
   caf::actor sessions_;

@@ -409,9 +409,9 @@ void range_runner::on_retry(const range_retry& x) {
 
 void range_runner::tell(const std::string& error) {
   if (auto to = caf::actor_cast<caf::actor>(parent_))
-    seam::send(this, to,
-               range_progress{incarnation_, lease_.epoch, lease_.seq_no,
-                              error});
+    seam::send(
+      this, to,
+      range_progress{incarnation_, lease_.epoch, lease_.seq_no, error});
 }
 
 void range_runner::complain(const std::string& what) {

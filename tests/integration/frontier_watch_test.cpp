@@ -89,8 +89,9 @@ public:
     return inner_->connect();
   }
 
-  std::unique_ptr<projection_session> connect_projections() override {
-    return inner_->connect_projections();
+  std::unique_ptr<projection_session>
+  connect_projections(std::chrono::milliseconds limit) override {
+    return inner_->connect_projections(limit);
   }
 
   std::unique_ptr<watch_session> connect_watch() override {

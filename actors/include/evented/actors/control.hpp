@@ -252,12 +252,12 @@ auto inspect(Inspector& f, drop& x) {
 
 template <class Inspector>
 auto inspect(Inspector& f, range_state& x) {
-  return inspect_object(
-    f, x, "evented::range_state", field("first", x.first),
-    field("last", x.last), field("version", x.version),
-    field("seq_no", x.seq_no), field("owner", x.owner), field("here", x.here),
-    field("error", x.error), field("failed_seq_no", x.failed_seq_no),
-    field("halted", x.halted));
+  return inspect_object(f, x, "evented::range_state", field("first", x.first),
+                        field("last", x.last), field("version", x.version),
+                        field("seq_no", x.seq_no), field("owner", x.owner),
+                        field("here", x.here), field("error", x.error),
+                        field("failed_seq_no", x.failed_seq_no),
+                        field("halted", x.halted));
 }
 
 template <class Inspector>
@@ -279,10 +279,9 @@ auto inspect(Inspector& f, reached& x) {
 
 template <class Inspector>
 auto inspect(Inspector& f, letter& x) {
-  return inspect_object(f, x, "evented::letter",
-                        field("type_name", x.type_name), field("id", x.id),
-                        field("seq_no", x.seq_no), field("kind", x.kind),
-                        field("error", x.error));
+  return inspect_object(
+    f, x, "evented::letter", field("type_name", x.type_name), field("id", x.id),
+    field("seq_no", x.seq_no), field("kind", x.kind), field("error", x.error));
 }
 
 template <class Inspector>

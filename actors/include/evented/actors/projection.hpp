@@ -125,8 +125,9 @@ template <class... Es, class F>
 caf::actor spawn_projection(caf::actor_system& sys, const journal& where,
                             std::string name, F handler,
                             projection_options options = {}) {
-  static_assert(sizeof...(Es) > 0,
-                "evented: spawn_projection<E..> needs at least one entity type");
+  static_assert(
+    sizeof...(Es) > 0,
+    "evented: spawn_projection<E..> needs at least one entity type");
   static_assert((check_entity<Es>() && ...));
   detail::projection_settings settings{std::move(name), where, {}, nullptr, {}};
   settings.filter.types = {std::string{Es::type_name}...};
