@@ -56,11 +56,21 @@ std::unique_ptr<row> make_append_throughput();
 /// Returns `append.batch`: commands per commit, counted by the server.
 std::unique_ptr<row> make_append_batch();
 
+/// Returns `projection.event`: events per second of a projection that catches up
+/// with half a million of them, one statement each, against the ancestor's
+/// transaction per event.
+std::unique_ptr<row> make_projection_event();
+
+/// Returns `projection.batch`: the same with a handler that takes batches.
+std::unique_ptr<row> make_projection_batch();
+
 /// Returns all rows, in the order of the table. A new one is added here.
 inline std::vector<std::unique_ptr<row>> all_rows() {
   std::vector<std::unique_ptr<row>> result;
   result.push_back(make_append_throughput());
   result.push_back(make_append_batch());
+  result.push_back(make_projection_event());
+  result.push_back(make_projection_batch());
   return result;
 }
 
