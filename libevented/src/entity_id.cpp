@@ -1,6 +1,8 @@
 #include <evented/entity_id.hpp>
 #include <evented/utf8.hpp>
 
+#include <charconv>
+
 namespace evented {
 
 std::string_view to_string(id_kind kind) noexcept {
@@ -22,6 +24,22 @@ std::string to_string(const entity_id& id) {
     std::string operator()(std::int64_t x) const { return std::to_string(x); }
   };
   return std::visit(visitor{}, id);
+}
+
+std::optional<entity_id> parse_entity_id(id_kind kind, std::string_view text) {
+  std::optional<entity_id> result;
+  if (kind == id_kind::text) {
+    result = std::string{text};
+  } else if (kind == id_kind::uuid) {
+    if (auto found = uuid::parse(text))
+      result = *found;
+  } else {
+    std::int64_t number = 0;
+    auto found = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (found.ec == std::errc{} && found.ptr == text.data() + text.size())
+      result = number;
+  }
+  return result;
 }
 
 bool valid(const entity_id& id) noexcept {

@@ -8,6 +8,7 @@
 #include <evented/actors/messages.hpp>
 #include <evented/actors/projection.hpp>
 #include <evented/actors/seam.hpp>
+#include <evented/actors/subscription.hpp>
 #include <evented/entity.hpp>
 #include <evented/options.hpp>
 #include <evented/store.hpp>

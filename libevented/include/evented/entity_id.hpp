@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -39,6 +40,10 @@ inline id_kind kind(const entity_id& id) noexcept {
 
 /// Returns the text of `id` as it appears in messages and errors.
 std::string to_string(const entity_id& id);
+
+/// Returns the ID of `kind` that `to_string` renders as `text`, nothing where
+/// there is none.
+std::optional<entity_id> parse_entity_id(id_kind kind, std::string_view text);
 
 /// Checks whether `id` can be stored: a text ID has 1 to 512 bytes of valid
 /// UTF-8 without NUL; every other ID can be.

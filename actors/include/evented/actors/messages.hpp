@@ -2,6 +2,7 @@
 
 #include <evented/actors/control.hpp>
 #include <evented/actors/error.hpp>
+#include <evented/actors/published.hpp>
 #include <evented/actors/seam.hpp>
 #include <evented/uuid.hpp>
 
@@ -187,6 +188,10 @@ CAF_ADD_TYPE_ID(evented, (evented::letter))
 CAF_ADD_TYPE_ID(evented, (std::vector<evented::letter>))
 CAF_ADD_TYPE_ID(evented, (evented::dead_letters))
 CAF_ADD_TYPE_ID(evented, (evented::replayed_letters))
+CAF_ADD_TYPE_ID(evented, (evented::published_event))
+CAF_ADD_TYPE_ID(evented, (std::vector<evented::published_event>))
+CAF_ADD_TYPE_ID(evented, (evented::event_batch))
+CAF_ADD_TYPE_ID(evented, (evented::ack))
 #if EVENTED_CAF >= 1800
 CAF_ADD_TYPE_ID(evented, (evented::errc))
 #endif
