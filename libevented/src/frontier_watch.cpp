@@ -139,8 +139,10 @@ public:
   explicit impl(std::shared_ptr<store> where)
     : store_(std::move(where)),
       notifies_(store_->options().wake_up == wake_up::notify),
-      poll_interval_(std::max(store_->options().poll_interval, pace)),
-      heartbeat_interval_(std::max(store_->options().take_over / 10, pace)) {
+      poll_interval_(
+        std::clamp(store_->options().poll_interval, pace, forever)),
+      heartbeat_interval_(
+        std::clamp(store_->options().take_over / 10, pace, forever)) {
     // nop
   }
 
@@ -190,7 +192,6 @@ public:
       changed_.wait(guard, [&] { return calling_ != x; });
     if (calling_ != x)
       f = std::move(x->f);
-    guard.unlock();
   }
 
   std::shared_ptr<runner> keep_alive(const uuid& id) {

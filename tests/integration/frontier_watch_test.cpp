@@ -467,7 +467,7 @@ TEST_F(frontier_watching, announces_on_a_channel_per_journal) {
 }
 
 TEST_F(frontier_watching, takes_the_longest_schema_name) {
-  options.schema = "watched_" + std::string(55, 'x');
+  options.schema.resize(63, 'x');
   process one{options};
   process other{options};
   auto end = one.watch->subscribe(told.callback());

@@ -47,12 +47,15 @@ struct watch_state {
 /// alive.
 class frontier_watch {
 public:
-  /// Called with the highest frontier so far, in the thread of the watch.
+  /// Called with the highest frontier so far, in the thread of the watch. Has
+  /// to return soon, since the signs of life come from the same thread. May
+  /// call any member of the watch, end registrations and destroy the watch.
   using callback = std::function<void(std::uint64_t)>;
 
   /// Ends a subscription or the signs of life of a runner. After the destructor
-  /// the callback is not called any more, unless the destructor itself runs
-  /// inside of it.
+  /// the callback is not called any more: it waits for one that runs, so hold
+  /// no lock that the callback takes. Inside of a callback of the same watch,
+  /// it does not wait. May outlive the watch.
   class registration {
   public:
     registration() noexcept;
@@ -70,13 +73,15 @@ public:
   /// Does nothing yet: the thread starts with the first call of a member below.
   explicit frontier_watch(std::shared_ptr<store> where);
 
-  /// Ends the thread, also where it is called in that thread.
+  /// Announces what was committed last and ends the thread. Waits for that,
+  /// unless it is called in that thread.
   ~frontier_watch();
 
   frontier_watch(const frontier_watch&) = delete;
   frontier_watch& operator=(const frontier_watch&) = delete;
 
-  /// Says that this process has committed events. Never blocks.
+  /// Says that this process has committed events. Never blocks. Where nothing
+  /// is announced, it only hastens the next look at the frontier.
   void committed() noexcept;
 
   /// Calls `f` whenever the frontier has moved, and once with where it is.
@@ -84,7 +89,8 @@ public:
 
   /// Tells the database again and again that the runner `id` is alive, so that
   /// nobody takes over what it owns. Waits for the first time.
-  /// @throws connection_lost, sql_error where that first time fails
+  /// @throws connection_lost, sql_error where that first time fails; then the
+  ///         runner is forgotten
   [[nodiscard]] registration keep_alive(const uuid& id);
 
   /// Returns what is known now.
@@ -113,7 +119,7 @@ public:
   [[nodiscard]] virtual bool listens() const = 0;
 
   /// Looks at the frontier.
-  /// @throws connection_lost, sql_error
+  /// @throws connection_lost, sql_error, error(incompatible) on a standby
   virtual look_result look() = 0;
 
   /// Tells other processes that something was committed.
