@@ -22,13 +22,16 @@ constexpr std::chrono::seconds idle_commit{1};
 /// consumer has acknowledged.
 class subscription : public caf::event_based_actor {
 public:
-  subscription(caf::actor_config& cfg, subscription_settings settings)
+  /// @param begin where it begins without a name
+  subscription(caf::actor_config& cfg, subscription_settings settings,
+               const event_position& begin)
     : caf::event_based_actor(cfg),
-      settings_(std::make_shared<const subscription_settings>(
-        std::move(settings))),
+      settings_(
+        std::make_shared<const subscription_settings>(std::move(settings))),
       sessions_(settings_->journal.sessions()),
       filter_(settings_->filter) {
-    // nop
+    filter_.since = begin.since;
+    lease_.seq_no = begin.after;
   }
 
   const char* name() const override { return "evented.subscription"; }
@@ -120,8 +123,7 @@ private:
                              range_retry{generation_, false});
         } else if (!found->lease) {
           // Somebody else has it.
-          seam::delayed_send(this,
-                             settings_->journal.options().take_over / 10,
+          seam::delayed_send(this, settings_->journal.options().take_over / 10,
                              range_retry{generation_, false});
         } else {
           failures_ = 0;
@@ -317,9 +319,6 @@ private:
   clock::time_point last_news_ = clock::now();
   clock::time_point last_commit_ = clock::now();
   clock::time_point last_complaint_ = clock::now() - std::chrono::minutes{1};
-
-  friend caf::actor spawn_subscription(caf::actor_system&,
-                                       subscription_settings);
 };
 
 /// The handle of a subscription, see `projection_front`.
@@ -355,7 +354,9 @@ caf::actor spawn_subscription(caf::actor_system& sys,
   auto session = settings.journal.store()->connect_projections();
   if (!settings.name.empty())
     session->declare(settings.name, 1, 1, settings.options.start);
-  auto core = sys.spawn<subscription>(std::move(settings));
+  auto begin = settings.name.empty() ? session->resolve(settings.options.start)
+                                     : event_position{};
+  auto core = sys.spawn<subscription>(std::move(settings), begin);
   return sys.spawn<subscription_front>(std::move(core));
 }
 

@@ -35,7 +35,8 @@ std::optional<entity_id> parse_entity_id(id_kind kind, std::string_view text) {
       result = *found;
   } else {
     std::int64_t number = 0;
-    auto found = std::from_chars(text.data(), text.data() + text.size(), number);
+    auto found
+      = std::from_chars(text.data(), text.data() + text.size(), number);
     if (found.ec == std::errc{} && found.ptr == text.data() + text.size())
       result = number;
   }

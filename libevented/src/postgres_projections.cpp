@@ -52,6 +52,12 @@ std::chrono::microseconds seconds(const pqxx::field& x) {
     static_cast<std::int64_t>(std::max(0.0, found) * 1e6)};
 }
 
+std::optional<long long> micros(const std::optional<timestamp>& at) {
+  if (!at)
+    return std::nullopt;
+  return at->time_since_epoch().count();
+}
+
 /// Names are written into statements and log lines as they are.
 void check_name(std::string_view name) {
   auto fine = [](unsigned char c) {
@@ -106,12 +112,31 @@ public:
                       "since) values ($1, $2::bigint, 'epoch'::timestamptz + "
                       "$3::bigint * interval '1 microsecond') on conflict "
                       "(name) do nothing",
-                      {name, begin.after, begin.since});
+                      {name, begin.after, micros(begin.since)});
       if (made.affected_rows() == 1)
         run("select {schema}.make_ranges($1, 1, $2::integer, $3::integer, "
             "$4::bigint, 0)",
             {name, revision, unsigned{ranges}, begin.after});
     });
+  }
+
+  event_position resolve(const start_position& start) override {
+    event_position result;
+    if (std::holds_alternative<from_now>(start)) {
+      result.after = pq::number(run("select {schema}.frontier()")[0][0]);
+    } else if (auto* time = std::get_if<from_time>(&start)) {
+      result.since = time->at;
+    } else if (auto* number = std::get_if<from_seq_no>(&start)) {
+      auto last = run("select coalesce(pg_sequence_last_value("
+                      "'{schema}.event_seq_no_seq'::regclass), 0)");
+      if (number->after > pq::number(last[0][0]))
+        throw error(errc::invalid_options,
+                    "a projection cannot begin after "
+                      + std::to_string(number->after)
+                      + ": the journal has not come that far");
+      result.after = number->after;
+    }
+    return result;
   }
 
   projection_status status(std::string_view name) override {
@@ -356,7 +381,7 @@ public:
         run("update {schema}.projection set begins_at = $2::bigint, since = "
             "'epoch'::timestamptz + $3::bigint * interval '1 microsecond' "
             "where name = $1",
-            {name, begin.after, begin.since});
+            {name, begin.after, micros(begin.since)});
       }
       run("select {schema}.reset_projection($1)", {name});
       auto version = live_version(name);
@@ -539,30 +564,6 @@ private:
       after = found.up_to;
     }
     return std::nullopt;
-  }
-
-  struct beginning {
-    std::uint64_t after = 0;
-    std::optional<long long> since;
-  };
-
-  beginning resolve(const start_position& start) {
-    beginning result;
-    if (std::holds_alternative<from_now>(start)) {
-      result.after = pq::number(run("select {schema}.frontier()")[0][0]);
-    } else if (auto* time = std::get_if<from_time>(&start)) {
-      result.since = time->at.time_since_epoch().count();
-    } else if (auto* number = std::get_if<from_seq_no>(&start)) {
-      auto last = run("select coalesce(pg_sequence_last_value("
-                      "'{schema}.event_seq_no_seq'::regclass), 0)");
-      if (number->after > pq::number(last[0][0]))
-        throw error(errc::invalid_options,
-                    "a projection cannot begin after "
-                      + std::to_string(number->after)
-                      + ": the journal has not come that far");
-      result.after = number->after;
-    }
-    return result;
   }
 
   void store(const range_lease& lease,

@@ -50,8 +50,7 @@ std::string fill(const std::string& schema, std::int64_t events) {
 }
 
 void drop_schema(const std::string& url, const std::string& schema) {
-  connection{url}.run(
-    "drop schema if exists " + schema + " cascade");
+  connection{url}.run("drop schema if exists " + schema + " cascade");
 }
 
 /// How fast a projection catches up with half a million events.
@@ -112,9 +111,9 @@ public:
     caf::scoped_actor self{sys};
     self
       ->request(view, std::chrono::minutes{10},
-                evented::control::wait_until{evented::uuid{},
-                                             static_cast<std::uint64_t>(events_),
-                                             std::chrono::minutes{9}})
+                evented::control::wait_until{
+                  evented::uuid{}, static_cast<std::uint64_t>(events_),
+                  std::chrono::minutes{9}})
       .receive([](const evented::reached&) {},
                [&](const caf::error& err) {
                  throw std::runtime_error(evented::render(sys, err));
@@ -123,9 +122,8 @@ public:
     if (db.number("select coalesce(sum(value), 0) from " + schema_ + ".view")
         != events_)
       throw std::runtime_error("the view does not equal the journal");
-    auto result
-      = static_cast<double>(events_)
-        / std::chrono::duration<double>(end - begin).count();
+    auto result = static_cast<double>(events_)
+                  / std::chrono::duration<double>(end - begin).count();
     std::printf("  %s: ours %.0f/s\n", name().c_str(), result);
     return result;
   }

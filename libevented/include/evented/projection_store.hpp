@@ -39,6 +39,12 @@ struct from_seq_no {
 using start_position
   = std::variant<from_beginning, from_now, from_time, from_seq_no>;
 
+/// A place in the journal to read on from.
+struct event_position {
+  std::uint64_t after = 0;
+  std::optional<timestamp> since;
+};
+
 // -- ranges -------------------------------------------------------------------
 
 /// Names one range of a projection: the unit that has a checkpoint and is run
@@ -187,6 +193,10 @@ public:
   virtual void declare(std::string_view name, std::int32_t revision,
                        std::uint16_t ranges, const start_position& start)
     = 0;
+
+  /// Returns the sequence number and the time that `start` means now: what comes
+  /// after both is wanted.
+  virtual event_position resolve(const start_position& start) = 0;
 
   /// Returns what the database knows of a projection.
   /// @throws error(unknown_projection)

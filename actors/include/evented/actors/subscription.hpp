@@ -19,9 +19,8 @@ recorded<E> decode(const published_event& from) {
   auto id = parse_entity_id(id_kind_of<typename E::id_type>, from.id);
   if (from.type_name != E::type_name || !id)
     throw error(errc::corrupt_event,
-                "event " + std::to_string(from.seq_no) + " of "
-                  + from.type_name + " " + from.id + " is none of "
-                  + std::string{E::type_name});
+                "event " + std::to_string(from.seq_no) + " of " + from.type_name
+                  + " " + from.id + " is none of " + std::string{E::type_name});
   journal_entry entry{from.type_name, std::move(*id), {}};
   entry.event.seq_no = from.seq_no;
   entry.event.version = from.version;
