@@ -122,6 +122,11 @@ begin
   -- Of processes that ended without a word.
   delete from {schema}.runner as o
    where o.alive_until < clock_timestamp() - interval '1 day';
+  -- Only who has the row sees whether its owner, who may have got it and come to
+  -- life a moment ago, is alive.
+  perform from {schema}.projection_range as r
+    where r.name = p_name and r.version = p_version and r.slice_from = p_from
+      for update;
   return query
   update {schema}.projection_range as r
      set owner = p_owner, epoch = nextval('{schema}.projection_epoch')
@@ -203,6 +208,18 @@ begin
   if p_paused then
     perform {schema}.fence_projection(p_name);
   end if;
+end
+$body$;
+
+-- Lets halted ranges run again.
+create function {schema}.unhalt_projection(p_name text) returns void
+language plpgsql volatile as $body$
+begin
+  perform {schema}.lock_projection(p_name, false);
+  update {schema}.projection_range
+     set halted = false, error = null, failed_seq_no = null,
+         epoch = nextval('{schema}.projection_epoch'), owner = null
+   where name = p_name and halted;
 end
 $body$;
 
@@ -388,8 +405,12 @@ language sql volatile as $body$
          coalesce(left(a.query, 200), x.gid)
     from pg_locks as l
     left join pg_stat_activity as a on a.pid = l.pid
-    left join pg_prepared_xacts as x
-      on l.virtualtransaction = '-1/' || x.transaction
+    -- A prepared transaction goes on holding the lock on its own number.
+    left join pg_locks as t
+      on l.pid is null and t.pid is null and t.locktype = 'transactionid'
+         and t.mode = 'ExclusiveLock'
+         and t.virtualtransaction = l.virtualtransaction
+    left join pg_prepared_xacts as x on x.transaction = t.transactionid
    where l.locktype = 'advisory'
      and l.database = (select oid from pg_database
                         where datname = current_database())

@@ -226,7 +226,8 @@ public:
   void commit(range_lease& lease, projection_step& step) override {
     if (step.work == nullptr && step.letters.empty()
         && options_.pooler != pooler::transaction) {
-      refuse_where_fenced([&] { run(advance(lease, step.up_to)); });
+      // Not `run`, which would keep a prepared statement for each number.
+      refuse_where_fenced([&] { db_.exec(advance(lease, step.up_to)); });
     } else {
       in_transaction(
         [&] {
@@ -363,11 +364,7 @@ public:
   }
 
   void unhalt(std::string_view name) override {
-    change([&] {
-      run("update {schema}.projection_range set halted = false, error = null, "
-          "failed_seq_no = null where name = $1 and halted",
-          {name});
-    });
+    change([&] { run("select {schema}.unhalt_projection($1)", {name}); });
   }
 
   void
@@ -598,6 +595,12 @@ private:
     listener_transaction tx{db_, no_limit};
     try {
       work(tx);
+    } catch (const connection_lost& e) {
+      tx.check();
+      throw error(errc::handler_failed, e.what()); // of another connection
+    } catch (const fenced& e) {
+      tx.check();
+      throw error(errc::handler_failed, e.what());
     } catch (...) {
       tx.check();
       throw;
@@ -660,7 +663,9 @@ private:
   }
 
   /// Runs a change from outside. It waits for a handler that is at work on the
-  /// same rows and may meet it in a deadlock; one of the two begins anew.
+  /// same rows and may meet it in a deadlock; one of the two begins anew. The
+  /// server may take a deadlock for a lock that was not to be had (55P03): by
+  /// default it looks for both after the same time.
   template <class F>
   void change(F&& f) {
     for (int round = 0;; ++round) {
@@ -668,7 +673,8 @@ private:
         in_transaction(f);
         return;
       } catch (const sql_error& e) {
-        if (!e.sqlstate().starts_with("40") || round == 9)
+        auto& state = e.sqlstate();
+        if ((!state.starts_with("40") && state != "55P03") || round == 9)
           throw;
       }
     }

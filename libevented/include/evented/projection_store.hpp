@@ -263,8 +263,9 @@ public:
   // -- changes from outside ---------------------------------------------------
   //
   // Each takes the ranges from their owners, whose open transactions can then
-  // not be committed. They throw error(unknown_projection), or error(refused)
-  // where a rescale or rebuild is in the way.
+  // not be committed. They throw error(unknown_projection), or error(not_now)
+  // where a rescale or rebuild is in the way. Where they meet a handler in a
+  // deadlock, they begin anew, and so call `work` again.
 
   /// Stores that nobody is to run the projection, or that it may run again.
   virtual void pause(std::string_view name, bool paused) = 0;
