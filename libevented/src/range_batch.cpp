@@ -25,14 +25,6 @@ void effects::run() {
 
 namespace {
 
-/// Checks whether `e` says nothing about what was asked: a deadlock or
-/// serialization failure (class 40), a lack of resources (53) or an I/O error
-/// (58).
-bool is_obstacle(const sql_error& e) {
-  auto& x = e.sqlstate();
-  return x.starts_with("40") || x.starts_with("53") || x.starts_with("58");
-}
-
 dead_letter letter(const journal_entry& x, letter_kind kind, std::string why) {
   return {x.type_name, x.id, x.event.seq_no, kind, std::move(why)};
 }
@@ -49,10 +41,11 @@ public:
   /// Tries the next `count` entries and moves on where they are committed, which
   /// are fewer where the stop flag was seen.
   void run(std::size_t count) {
+    handled_ = 0;
+    part_ = handler_part::none;
+    fx_.clear();
     auto rest = std::span{x_.entries}.subspan(x_.next, count);
     auto behind = session_.behind(x_.lease, rest);
-    handled_ = 0;
-    fx_.clear();
     projection_step step;
     auto finish = [&] {
       for (std::size_t i = 0; i < handled_; ++i)
@@ -67,7 +60,9 @@ public:
       finish();
     } else {
       step.work = [&](transaction& tx) {
+        part_ = handler_part::at_work;
         handle(rest, behind, tx);
+        part_ = handler_part::done;
         finish();
       };
     }
@@ -79,7 +74,25 @@ public:
   /// Returns how many entries the handler had done with when it threw.
   [[nodiscard]] std::size_t handled() const noexcept { return handled_; }
 
+  /// Returns whether the handler, and so the events, had a part in what `run`
+  /// has thrown.
+  [[nodiscard]] bool handler_took_part() const noexcept {
+    return part_ != handler_part::none;
+  }
+
+  /// Checks whether `e`, which `run` has thrown, says nothing about the events:
+  /// a deadlock or serialization failure (class 40), a lack of resources (53),
+  /// an I/O error (58), or that somebody else has locked the range.
+  [[nodiscard]] bool is_obstacle(const sql_error& e) const {
+    auto& x = e.sqlstate();
+    return !handler_took_part() || x.starts_with("40") || x.starts_with("53")
+           || x.starts_with("58")
+           || (part_ == handler_part::done && x == "55P03");
+  }
+
 private:
+  enum class handler_part : std::uint8_t { none, at_work, done };
+
   void handle(std::span<const journal_entry> rest,
               const std::vector<bool>& behind, transaction& tx) {
     handling common{x_.lease.key.version, x_.lease.mark};
@@ -116,6 +129,7 @@ private:
   const std::atomic<bool>& stop_;
   effects fx_;
   std::size_t handled_ = 0;
+  handler_part part_ = handler_part::none;
 };
 
 } // namespace
@@ -174,7 +188,7 @@ void handle_batch(projection_session& session,
       x.outcome = batch_outcome::fenced;
       return;
     } catch (const sql_error& e) {
-      if (!is_obstacle(e)) {
+      if (!current.is_obstacle(e)) {
         on_failure(e.what());
         continue;
       }
@@ -185,6 +199,11 @@ void handle_batch(projection_session& session,
       x.outcome = batch_outcome::obstructed;
       return;
     } catch (const std::exception& e) {
+      if (!current.handler_took_part()) {
+        x.error = e.what();
+        x.outcome = batch_outcome::obstructed;
+        return;
+      }
       on_failure(e.what());
     } catch (...) {
       on_failure("the handler threw something that is no std::exception");
