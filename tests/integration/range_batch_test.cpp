@@ -698,6 +698,14 @@ TEST_F(range_batches, an_owner_that_was_replaced_commits_no_part) {
 
 namespace {
 
+/// Returns what the environment says, else `otherwise`.
+unsigned number(const char* variable, unsigned otherwise) {
+  auto* text = std::getenv(variable);
+  return text == nullptr
+           ? otherwise
+           : static_cast<unsigned>(std::strtoul(text, nullptr, 10));
+}
+
 /// Three processes that run one projection, fail, die, are paused, rescaled and
 /// cut off, in an order that a seed decides.
 class random_schedules : public projections {
@@ -709,10 +717,28 @@ protected:
 
   std::string entity(std::size_t i) const { return "e" + std::to_string(i); }
 
-  /// Says what happens inside of a handler's transaction.
-  void disturb(std::size_t who, transaction& tx) {
+  /// Writes the view with one statement.
+  void write_all(batch_function::entries list, transaction& tx) const {
+    std::string values[3];
+    for (auto* x : list) {
+      const std::string row[3] = {std::to_string(x->event.seq_no),
+                                  x->type_name + "/" + to_string(x->id),
+                                  std::to_string(x->event.version)};
+      for (auto i = 0; i < 3; ++i)
+        values[i] += (values[i].empty() ? "" : ",") + row[i];
+    }
+    tx.exec(
+      "insert into " + view
+        + " (seq_no, entity_id, version) select * from unnest($1::bigint[], "
+          "$2::text[], $3::bigint[])",
+      "{" + values[0] + "}", "{" + values[1] + "}", "{" + values[2] + "}");
+  }
+
+  /// Brings about what can happen inside of a handler's transaction, six times
+  /// out of `rarity`.
+  void disturb(std::size_t who, transaction& tx, unsigned rarity) {
     auto other = (who + 1 + random() % 2) % 3;
-    switch (random() % 60) {
+    switch (random() % rarity) {
     case 0:
       throw std::runtime_error("poison");
     case 1:
@@ -758,18 +784,18 @@ protected:
     if (!lease)
       return acquire(who);
     try {
-      auto x = read(processes[who], *lease, 1 + random() % 30);
+      auto by_event = chance(30);
+      auto x = read(processes[who], *lease, 1 + random() % (by_event ? 9 : 60));
       event_function single{[&](auto& e, transaction& tx, auto&) {
         write(e, tx);
-        disturb(who, tx);
+        disturb(who, tx, 60);
       }};
       batch_function many{[&](batch_function::entries list, transaction& tx) {
-        for (auto* e : list)
-          write(*e, tx);
-        disturb(who, tx);
+        write_all(list, tx);
+        disturb(who, tx, 15);
       }};
       const projection_handler& handler
-        = chance(70) ? static_cast<const projection_handler&>(single) : many;
+        = by_event ? static_cast<const projection_handler&>(single) : many;
       handle_batch(*processes[who], handler, x, chance(20), never);
       if (x.outcome == batch_outcome::failed && chance(30))
         put_away(*processes[who], x, letter_kind::parked, x.error);
@@ -826,8 +852,10 @@ protected:
     for (auto round = 0; round < 2; ++round) {
       for (auto& x : admin->status(projection).ranges) {
         auto lease = take(last, x.key.first);
-        EXPECT_EQ(run(last, lease, writing_handler()).outcome,
-                  batch_outcome::committed);
+        batch_function many{[&](batch_function::entries list, transaction& tx) {
+          write_all(list, tx);
+        }};
+        EXPECT_EQ(run(last, lease, many).outcome, batch_outcome::committed);
       }
       EXPECT_TRUE(admin->finish_rescale(projection));
     }
@@ -847,10 +875,7 @@ protected:
 } // namespace
 
 TEST_F(random_schedules, handle_each_event_exactly_once_and_in_order) {
-  auto* wanted = std::getenv("EVENTED_SEED");
-  auto seed = wanted != nullptr
-                ? static_cast<unsigned>(std::strtoul(wanted, nullptr, 10))
-                : std::random_device{}();
+  auto seed = number("EVENTED_SEED", std::random_device{}());
   std::cout << "EVENTED_SEED=" << seed << '\n';
   link = std::make_unique<proxy>(server().socket_directory() / ".s.PGSQL.5432");
   store();
@@ -862,14 +887,15 @@ TEST_F(random_schedules, handle_each_event_exactly_once_and_in_order) {
   admin = connect();
   for (auto i = 0; i < 3; ++i)
     processes.push_back(connect(*proxied));
-  for (unsigned schedule = 0; schedule < 100; ++schedule) {
+  for (unsigned schedule = 0; schedule < number("EVENTED_SCHEDULES", 50);
+       ++schedule) {
     random.seed(seed + schedule);
     projection = "p" + std::to_string(schedule);
     db.exec("truncate " + view);
     for (auto& x : leases)
       x.reset();
     declare(static_cast<std::uint16_t>(1 + random() % 4));
-    for (auto round = 0; round < 60; ++round) {
+    for (auto round = 0; round < 40; ++round) {
       if (chance(15))
         change();
       else
