@@ -71,7 +71,13 @@ event_query make_event_query(const journal_options& options,
       "(date_part('epoch', created_at) * 1e6)::bigint, event, metadata, "
       "array_to_string(tags, chr(10))";
   // Rows that do not pass are looked at as well, but only so many in one call.
-  result.scan = std::clamp<std::uint64_t>(limit * 8, 4096, 32768);
+  auto plain = conditions.empty() && filter.tags.empty();
+  result.scan
+    = plain ? limit : std::clamp<std::uint64_t>(limit * 8, 4096, 32768);
+  auto scan = plain ? most : params.add(result.scan, "bigint");
+  // Each branch has its own order and limit: without them, the planner does not
+  // see that an index delivers the order, and sorts all there is after `after`.
+  auto in_order = range + " order by seq_no limit " + scan + ")";
   std::vector<std::string> scans;
   auto types = filter.types;
   std::sort(types.begin(), types.end());
@@ -79,22 +85,20 @@ event_query make_event_query(const journal_options& options,
   for (auto& type : types) {
     auto name = params.add(type, "text");
     if (filter.tags.empty()) {
-      scans.push_back("select * from {schema}.event where type_name = " + name
-                      + " and " + range);
+      scans.push_back("(select * from {schema}.event where type_name = " + name
+                      + " and " + in_order);
     } else {
       for (auto& tag : filter.tags)
-        scans.push_back("select type_name, seq_no from {schema}.event_tag "
+        scans.push_back("(select type_name, seq_no from {schema}.event_tag "
                         "where type_name = "
                         + name + " and tag = " + params.add(tag, "text")
-                        + " and " + range);
+                        + " and " + in_order);
     }
   }
   auto merged = "(" + join(scans, " union all ") + ") as e order by seq_no";
-  if (conditions.empty() && filter.tags.empty()) {
-    result.scan = limit;
+  if (plain) {
     result.sql = "select " + columns + " from " + merged + " limit " + most;
   } else {
-    auto scan = params.add(result.scan, "bigint");
     auto found = filter.tags.empty()
                    ? std::string{"seen"}
                    : std::string{"(select distinct type_name, seq_no from "

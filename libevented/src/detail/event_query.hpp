@@ -31,8 +31,10 @@ event_query make_event_query(const journal_options& options,
                              std::uint64_t up_to, std::size_t limit);
 
 /// What a transaction or session that runs the query sets before: the journal
-/// grows faster than its statistics, so the planner must not trust them.
+/// grows faster than its statistics, so the planner must not trust them. What it
+/// must not do it may still have to, and takes for so expensive then that it
+/// would compile it (jit).
 inline constexpr const char* event_query_settings[]
-  = {"enable_seqscan", "enable_bitmapscan", "enable_sort"};
+  = {"enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"};
 
 } // namespace evented::detail
