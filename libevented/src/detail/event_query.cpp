@@ -3,6 +3,7 @@
 #include "detail/schema.hpp"
 
 #include <evented/error.hpp>
+#include <evented/utf8.hpp>
 
 #include <algorithm>
 
@@ -17,6 +18,12 @@ public:
   std::string add(const T& x, const char* type) {
     values_.emplace_back(x);
     return "$" + std::to_string(values_.size()) + "::" + type;
+  }
+
+  /// A text that nobody can have stored goes as null, which equals nothing:
+  /// libpq would cut it at a NUL, and the server refuses invalid UTF-8.
+  std::string add_text(const std::string& x) {
+    return valid_text(x) ? add(x, "text") : add(std::nullopt, "text");
   }
 
   std::vector<parameter> take() { return std::move(values_); }
@@ -50,20 +57,22 @@ event_query make_event_query(const journal_options& options,
   if (!filter.names.empty()) {
     std::vector<std::string> names;
     for (auto& x : filter.names)
-      names.push_back(params.add(x, "text"));
+      names.push_back(params.add_text(x));
     conditions.push_back("event_name in (" + join(names, ", ") + ")");
   }
   if (filter.slices != slice_range{})
     conditions.push_back(
       "slice between " + params.add(unsigned{filter.slices.first}, "integer")
       + " and " + params.add(unsigned{filter.slices.last}, "integer"));
-  if (filter.since)
-    conditions.push_back(
-      "created_at >= 'epoch'::timestamptz + "
-      + params.add(
-        static_cast<long long>(filter.since->time_since_epoch().count()),
-        "bigint")
-      + " * interval '1 microsecond'");
+  if (filter.since) {
+    // What PostgreSQL can count, a little more than 4600 BC to 287000 AD.
+    auto since = std::clamp<std::int64_t>(
+      filter.since->time_since_epoch().count(), -210'000'000'000'000'000,
+      9'000'000'000'000'000'000);
+    conditions.push_back("created_at >= 'epoch'::timestamptz + "
+                         + params.add(since, "bigint")
+                         + " * interval '1 microsecond'");
+  }
   auto passes
     = conditions.empty() ? std::string{"true"} : join(conditions, " and ");
   std::string columns
@@ -83,7 +92,7 @@ event_query make_event_query(const journal_options& options,
   std::sort(types.begin(), types.end());
   types.erase(std::unique(types.begin(), types.end()), types.end());
   for (auto& type : types) {
-    auto name = params.add(type, "text");
+    auto name = params.add_text(type);
     if (filter.tags.empty()) {
       scans.push_back("(select * from {schema}.event where type_name = " + name
                       + " and " + in_order);
@@ -91,8 +100,8 @@ event_query make_event_query(const journal_options& options,
       for (auto& tag : filter.tags)
         scans.push_back("(select type_name, seq_no from {schema}.event_tag "
                         "where type_name = "
-                        + name + " and tag = " + params.add(tag, "text")
-                        + " and " + in_order);
+                        + name + " and tag = " + params.add_text(tag) + " and "
+                        + in_order);
     }
   }
   auto merged = "(" + join(scans, " union all ") + ") as e order by seq_no";
