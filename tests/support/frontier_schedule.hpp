@@ -60,6 +60,10 @@ public:
     random_.seed(seed);
     log_ = {};
     versions_.clear();
+    // A schedule depends on its seed only, and a lock must not be older than
+    // 2^30 numbers.
+    for (auto& x : writers_)
+      x.peeked.reset();
     for (auto& x : readers_)
       x.reader.start_over();
     for (auto steps = 15 + pick(30); steps > 0; --steps) {
