@@ -437,3 +437,54 @@ language sql stable set enable_seqscan = off as $body$
     (select coalesce(max(seq_no), 0) from {schema}.projection_range))
     from types as t
 $body$;
+
+-- The highest number drawn so far. A sequence that was told its next number
+-- (ALTER .. RESTART, setval(.., false)) has no last value yet.
+create function {schema}.last_number() returns bigint
+language sql volatile as $body$
+  select coalesce(
+    pg_sequence_last_value('{schema}.event_seq_no_seq'::regclass),
+    (select last_value - 1 from {schema}.event_seq_no_seq))
+$body$;
+
+-- As before, but for such a sequence.
+create or replace function {schema}.hold_frontier() returns void
+language plpgsql volatile as $body$
+begin
+  perform pg_advisory_xact_lock_shared(
+    {schema}.frontier_class(),
+    (coalesce(pg_sequence_last_value('{schema}.event_seq_no_seq'::regclass),
+              (select last_value - 1 from {schema}.event_seq_no_seq))
+     & 2147483647)::integer);
+end
+$body$;
+
+-- As before, but for such a sequence.
+create or replace function {schema}.frontier() returns bigint
+language plpgsql volatile as $body$
+declare
+  v_last   bigint;
+  v_oldest bigint;
+begin
+  if pg_is_in_recovery() then
+    raise exception using
+      errcode = 'EV003',
+      message = 'a standby does not see the locks of writers',
+      hint = 'follow the journal on the primary';
+  end if;
+  v_last := coalesce(pg_sequence_last_value('{schema}.event_seq_no_seq'::regclass),
+                     (select last_value - 1 from {schema}.event_seq_no_seq));
+  -- A key is the low 31 bits of a value at most 2^30 away from v_last.
+  select min(((objid::bigint - v_last + 1073741824) % 2147483648
+              + 2147483648) % 2147483648 - 1073741824)
+    into v_oldest
+    from pg_locks
+   where locktype = 'advisory'
+     and database = (select oid from pg_database
+                      where datname = current_database())
+     and classid = '{schema}.event'::regclass::oid
+     and objsubid = 2
+     and granted;
+  return v_last + least(coalesce(v_oldest, 0), 0);
+end
+$body$;

@@ -127,8 +127,7 @@ public:
     } else if (auto* time = std::get_if<from_time>(&start)) {
       result.since = time->at;
     } else if (auto* number = std::get_if<from_seq_no>(&start)) {
-      auto last = run("select coalesce(pg_sequence_last_value("
-                      "'{schema}.event_seq_no_seq'::regclass), 0)");
+      auto last = run("select {schema}.last_number()");
       if (number->after > pq::number(last[0][0]))
         throw error(errc::invalid_options,
                     "a projection cannot begin after "

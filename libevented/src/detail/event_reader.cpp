@@ -7,6 +7,9 @@ namespace evented::detail {
 
 read_result event_reader::read(const event_filter& filter, std::uint64_t after,
                                std::uint64_t up_to, std::size_t limit) {
+  // A page without room leads nowhere.
+  if (limit == 0)
+    return {{}, after};
   auto query = make_event_query(options_, filter, after, up_to, limit);
   auto plan = [this](const char* scope) {
     for (auto* setting : event_query_settings)

@@ -68,7 +68,7 @@ read_result read_entries(const pqxx::result& found, const event_query& query,
                               read_id(options.ids, pq::text(row[1])),
                               read_event(row, 2, options.payloads)});
   }
-  if (result.entries.size() >= limit)
+  if (!result.entries.empty() && result.entries.size() >= limit)
     result.up_to = result.entries.back().event.seq_no;
   return result;
 }
