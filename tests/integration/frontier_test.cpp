@@ -269,8 +269,7 @@ TEST_F(frontier, is_right_where_numbers_wrap_around_in_the_locks) {
   EXPECT_EQ(reader.count(), 5 * 9u);
 }
 
-TEST_F(frontier,
-       is_right_where_the_sequence_was_told_its_next_number) {
+TEST_F(frontier, is_right_where_the_sequence_was_told_its_next_number) {
   // ALTER .. RESTART and setval(.., false) leave a sequence that has given out
   // nothing.
   for (auto next : {1'000'000'000ULL, 2'000'000'000ULL, 6'000'000'000ULL}) {

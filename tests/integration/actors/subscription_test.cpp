@@ -145,8 +145,8 @@ TEST_F(subscription_on_postgres, goes_on_behind_what_was_acknowledged) {
     auto handle = subscribe("mail", box);
     ASSERT_TRUE(wait_until([&] { return box->size() == 4; }));
     bank_.self()->send(handle, ack{all[1]});
-    ASSERT_TRUE(wait_until(
-      [&] { return checkpoint("mail") == std::to_string(all[1]); }));
+    ASSERT_TRUE(
+      wait_until([&] { return checkpoint("mail") == std::to_string(all[1]); }));
   }
   auto box = std::make_shared<inbox>();
   auto handle = subscribe("mail", box);
