@@ -64,6 +64,13 @@ std::unique_ptr<row> make_projection_event();
 /// Returns `projection.batch`: the same with a handler that takes batches.
 std::unique_ptr<row> make_projection_batch();
 
+/// Returns `projection.lag`: the median time from the reply of a command to its
+/// event in the view, at 5000 commands/s; its baseline is the bound of 5 ms.
+std::unique_ptr<row> make_projection_lag();
+
+/// Returns `projection.lag_1000`: the same at 1000 commands/s.
+std::unique_ptr<row> make_projection_lag_1000();
+
 /// Returns all rows, in the order of the table. A new one is added here.
 inline std::vector<std::unique_ptr<row>> all_rows() {
   std::vector<std::unique_ptr<row>> result;
@@ -71,6 +78,8 @@ inline std::vector<std::unique_ptr<row>> all_rows() {
   result.push_back(make_append_batch());
   result.push_back(make_projection_event());
   result.push_back(make_projection_batch());
+  result.push_back(make_projection_lag());
+  result.push_back(make_projection_lag_1000());
   return result;
 }
 
