@@ -13,8 +13,9 @@ namespace {
 
 class session_worker : public caf::event_based_actor {
 public:
-  session_worker(caf::actor_config& cfg, std::shared_ptr<store> where)
-    : caf::event_based_actor(cfg), where_(std::move(where)) {
+  session_worker(caf::actor_config& cfg, std::shared_ptr<store> where,
+                 std::chrono::milliseconds limit)
+    : caf::event_based_actor(cfg), where_(std::move(where)), limit_(limit) {
     // nop
   }
 
@@ -30,19 +31,24 @@ public:
 
 private:
   void run(session_job& job) {
+    auto fresh = session_ == nullptr;
     try {
-      if (session_ == nullptr)
-        session_ = where_->connect_projections();
+      if (fresh)
+        session_ = where_->connect_projections(limit_);
       job.work(*session_);
     } catch (const connection_lost&) {
       session_.reset();
-      job.failure = std::current_exception();
+      if (!fresh && job.repeatable)
+        run(job);
+      else
+        job.failure = std::current_exception();
     } catch (...) {
       job.failure = std::current_exception();
     }
   }
 
   std::shared_ptr<store> where_;
+  std::chrono::milliseconds limit_;
   std::unique_ptr<projection_session> session_;
 };
 
@@ -105,8 +111,9 @@ private:
 } // namespace
 
 caf::actor spawn_session_worker(caf::actor_system& sys,
-                                std::shared_ptr<store> where) {
-  return sys.spawn<session_worker, caf::detached>(std::move(where));
+                                std::shared_ptr<store> where,
+                                std::chrono::milliseconds limit) {
+  return sys.spawn<session_worker, caf::detached>(std::move(where), limit);
 }
 
 caf::actor spawn_session_pool(caf::actor_system& sys,

@@ -6,6 +6,7 @@
 #include <evented/projection_store.hpp>
 #include <evented/store.hpp>
 
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -16,6 +17,9 @@ namespace evented::detail {
 struct session_job {
   /// Runs in the thread of a worker; must not touch the actor that asked.
   std::function<void(projection_session&)> work;
+  /// Whether `work` may run twice: where it only reads, a connection that broke
+  /// while nobody used it is nobody's error.
+  bool repeatable = false;
   /// Runs in the actor that asked, with what `work` or the connecting threw.
   std::function<void(std::exception_ptr)> then;
   std::exception_ptr failure;
@@ -25,8 +29,10 @@ struct session_job {
 
 /// Starts an actor with a thread and a connection of its own that answers each
 /// `session_order` with `session_done`.
+/// @param limit how long a statement may take, see `store::connect_projections`
 caf::actor spawn_session_worker(caf::actor_system& sys,
-                                std::shared_ptr<store> where);
+                                std::shared_ptr<store> where,
+                                std::chrono::milliseconds limit = {});
 
 /// Starts an actor that does the same with a few workers, for everybody: up to
 /// `journal_options::readers`, made when they are needed.
@@ -42,6 +48,18 @@ void ask(Self* self, const caf::actor& whom,
   auto job = std::make_shared<session_job>();
   job->work = std::move(work);
   job->then = std::move(then);
+  seam::send(self, whom, session_order{std::move(job)});
+}
+
+/// The same for what only reads.
+template <class Self>
+void ask_again(Self* self, const caf::actor& whom,
+               std::function<void(projection_session&)> work,
+               std::function<void(std::exception_ptr)> then) {
+  auto job = std::make_shared<session_job>();
+  job->work = std::move(work);
+  job->then = std::move(then);
+  job->repeatable = true;
   seam::send(self, whom, session_order{std::move(job)});
 }
 
