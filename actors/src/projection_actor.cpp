@@ -99,51 +99,58 @@ caf::behavior projection_actor::make_behavior() {
     [this](const range_progress& x) { on_progress(x); },
     [this](const range_ended& x) { on_ended(x.incarnation); },
     [this](tick) {
-      ticking_ = false;
+      // Where it is early, another one is on its way.
+      if (clock::now() < next_tick_)
+        return;
+      next_tick_ = clock::time_point::max();
       answer_waiters();
-      look();
+      // Deadlines do not wait for a look that takes long.
+      if (looking_)
+        schedule();
+      else
+        look();
     },
     [this](const control::run&) {
       running_ = true;
-      change(make_response_promise(),
+      change(make_promise(),
              [name = settings_->name](projection_session& session) {
                session.unhalt(name);
              });
     },
     [this](const control::stop&) {
       running_ = false;
-      auto answer = make_response_promise();
+      auto answer = make_promise();
       stop_runners();
-      when_idle([answer]() mutable { answer.deliver(control::done{}); });
+      when_idle([answer] { answer->deliver(control::done{}); });
     },
-    [this](const control::get_state&) { get_state(make_response_promise()); },
+    [this](const control::get_state&) { get_state(make_promise()); },
     [this](const control::pause&) {
-      auto answer = make_response_promise();
+      auto answer = make_promise();
       ask(
         this, sessions_,
         [name = settings_->name](projection_session& session) {
           session.pause(name, true);
         },
-        [this, answer](const std::exception_ptr& failure) mutable {
+        [this, answer](const std::exception_ptr& failure) {
           if (failure != nullptr) {
-            answer.deliver(error_of(failure));
+            answer->deliver(error_of(failure));
             return;
           }
           status_.paused = true;
           stop_runners();
-          when_idle([answer]() mutable { answer.deliver(control::done{}); });
+          when_idle([answer] { answer->deliver(control::done{}); });
         });
     },
     [this](const control::resume&) {
-      change(make_response_promise(),
+      change(make_promise(),
              [name = settings_->name](projection_session& session) {
                session.pause(name, false);
              });
     },
     [this](const control::reset& x) {
-      auto answer = make_response_promise();
+      auto answer = make_promise();
       if (settings_->options.on_reset == nullptr) {
-        answer.deliver(evented::make_error(
+        answer->deliver(evented::make_error(
           errc::invalid_options, settings_->name
                                    + ": a reset needs "
                                      "projection_options::on_reset, which "
@@ -154,23 +161,31 @@ caf::behavior projection_actor::make_behavior() {
       ++held_;
       stop_runners();
       when_idle([this, answer, start = x.start()] {
-        change_slowly(
-          answer, [settings = settings_, start](projection_session& session) {
+        ask_patiently(
+          [settings = settings_, start](projection_session& session) {
             session.reset(settings->name, start, settings->options.on_reset);
+          },
+          [this, answer](const std::exception_ptr& failure) {
+            --held_;
+            if (failure != nullptr)
+              answer->deliver(error_of(failure));
+            else
+              answer->deliver(control::done{});
+            look();
           });
       });
     },
     [this](const control::skip& x) {
-      change(make_response_promise(), [settings = settings_,
-                                       x](projection_session& session) {
-        if (!session.skip(settings->name, settings->filter, x.seq_no))
-          throw error(errc::not_now, settings->name + ": event "
-                                       + std::to_string(x.seq_no)
-                                       + " is not the next one of its range");
-      });
+      change(
+        make_promise(), [settings = settings_, x](projection_session& session) {
+          if (!session.skip(settings->name, settings->filter, x.seq_no))
+            throw error(errc::not_now, settings->name + ": event "
+                                         + std::to_string(x.seq_no)
+                                         + " is not the next one of its range");
+        });
     },
     [this](const control::rescale& x) {
-      change(make_response_promise(),
+      change(make_promise(),
              [name = settings_->name, x](projection_session& session) {
                session.rescale(
                  name, static_cast<std::uint16_t>(
@@ -178,39 +193,40 @@ caf::behavior projection_actor::make_behavior() {
              });
     },
     [this](const control::rebuild&) {
-      start_rebuild(make_response_promise(), std::nullopt);
+      start_rebuild(make_promise(), std::nullopt);
     },
     [this](const control::wait_until& x) {
       waiter who{x,
                  clock::now()
                    + std::chrono::milliseconds{std::clamp<std::int64_t>(
                      x.timeout_ms, 0, 86'400'000)},
-                 make_response_promise()};
+                 make_promise()};
       waiters_.push_back(std::move(who));
       answer_waiters();
       schedule();
     },
     [this](const control::get_letters& x) {
-      auto answer = make_response_promise();
+      auto answer = make_promise();
       auto found = std::make_shared<dead_letters>();
-      ask(
+      ask_again(
         this, sessions_,
         [name = settings_->name, x, found](projection_session& session) {
+          found->letters.clear();
           for (auto& from : session.letters(name, x.after, x.limit))
             found->letters.push_back(
               {from.type_name, to_string(from.id), from.seq_no,
                std::string{to_string(from.kind)}, from.error});
         },
-        [answer, found](const std::exception_ptr& failure) mutable {
+        [answer, found](const std::exception_ptr& failure) {
           if (failure != nullptr)
-            answer.deliver(error_of(failure));
+            answer->deliver(error_of(failure));
           else
-            answer.deliver(*found);
+            answer->deliver(*found);
         });
     },
     [this](const control::replay& x) { replay(x); },
     [this](const control::drop& x) {
-      change(make_response_promise(),
+      change(make_promise(),
              [name = settings_->name, x](projection_session& session) {
                if (!session.drop(name, x.seq_no))
                  throw error(errc::not_now, name + ": there is no dead letter "
@@ -226,8 +242,10 @@ void projection_actor::on_exit() {
   auto why = evented::make_error(errc::shutting_down,
                                  settings_->name
                                    + ": the application is shutting down");
-  for (auto& x : waiters_)
-    x.answer.deliver(why);
+  for (auto& x : promises_)
+    if (x->pending())
+      x->deliver(why);
+  promises_.clear();
   waiters_.clear();
   when_idle_.clear();
   // A timer may keep this object for a while, but must not keep the journal.
@@ -244,7 +262,7 @@ void projection_actor::look() {
   }
   look_again_ = false;
   auto found = std::make_shared<projection_status>();
-  ask(
+  ask_again(
     this, sessions_,
     [name = settings_->name, found](projection_session& session) {
       *found = session.status(name);
@@ -280,7 +298,8 @@ void projection_actor::on_status() {
         start_runner(range, limit_of(range));
     } else {
       seam::send(this, mine->second.actor, range_limit{limit_of(range)});
-      if (mine->second.epoch != 0 && mine->second.epoch != range.epoch)
+      // What was found may be older than what the runner has said since.
+      if (mine->second.epoch != 0 && mine->second.epoch < range.epoch)
         seam::send(this, mine->second.actor, range_recheck{});
     }
   }
@@ -321,8 +340,8 @@ void projection_actor::start_runner(const range_status& range,
   resident x;
   x.incarnation = next_incarnation_++;
   auto self = caf::actor_cast<caf::weak_actor_ptr>(this);
-  x.actor = system().spawn<range_runner>(settings_, range.key, status_.since,
-                                         limit, x.incarnation, self);
+  x.actor = system().spawn<range_runner>(settings_, range.key, limit,
+                                         x.incarnation, self);
   caf::actor_cast<caf::abstract_actor*>(x.actor)->attach_functor(
     [self, incarnation = x.incarnation](const caf::error&) {
       if (auto owner = caf::actor_cast<caf::actor>(self))
@@ -332,7 +351,7 @@ void projection_actor::start_runner(const range_status& range,
 }
 
 void projection_actor::go_on_with_rescale() {
-  if (!status_.rescale_to || stepping_)
+  if (!status_.rescale_to || stepping_ || clock::now() < next_step_)
     return;
   for (auto& range : status_.ranges)
     if (range.seq_no != range.barrier)
@@ -343,15 +362,13 @@ void projection_actor::go_on_with_rescale() {
     [name = settings_->name](projection_session& session) {
       session.finish_rescale(name);
     },
-    [this](const std::exception_ptr&) {
-      // Whatever is wrong: the next look tells.
-      stepping_ = false;
-      look();
+    [this](const std::exception_ptr& failure) {
+      on_step("end its rescale", failure);
     });
 }
 
 void projection_actor::go_on_with_rebuild() {
-  if (stepping_ || !running_ || status_.paused)
+  if (stepping_ || !running_ || status_.paused || clock::now() < next_step_)
     return;
   auto& options = settings_->options;
   auto live = no_limit;
@@ -374,31 +391,25 @@ void projection_actor::go_on_with_rebuild() {
   if (!status_.building) {
     if (revision < options.revision && !status_.rescale_to)
       start_rebuild({}, options.revision);
+    else if (!status_.rescale_to)
+      step_error_.clear();
     return;
   }
   // Caught up with where the live version was a moment ago: it can be asked to
   // stand still for the rest.
-  auto caught_up = next >= live_was_at_ && live_was_at_ > 0;
-  live_was_at_ = std::max<std::uint64_t>(live, 1);
+  auto caught_up = live_was_at_ && next >= *live_was_at_;
+  live_was_at_ = live;
   if (equal && stands) {
     stepping_ = true;
-    auto patient = settings_;
-    ask(
-      this, sessions_,
-      [settings = settings_](projection_session&) {
-        auto session = settings->journal.store()->connect_projections(
-          std::chrono::hours{24});
-        if (session->swap(settings->name, settings->options.on_swap))
+    live_was_at_.reset();
+    ask_patiently(
+      [settings = settings_](projection_session& session) {
+        if (session.swap(settings->name, settings->options.on_swap))
           SPDLOG_INFO("evented: the next version of projection {} is live",
                       settings->name);
       },
       [this](const std::exception_ptr& failure) {
-        stepping_ = false;
-        if (failure != nullptr)
-          SPDLOG_WARN("evented: projection {} cannot swap its versions: {}",
-                      settings_->name, text_of(failure));
-        live_was_at_ = 0;
-        look();
+        on_step("swap its versions", failure);
       });
   } else if (caught_up) {
     stepping_ = true;
@@ -407,22 +418,43 @@ void projection_actor::go_on_with_rebuild() {
       [name = settings_->name](projection_session& session) {
         session.approach_swap(name);
       },
-      [this](const std::exception_ptr&) {
-        stepping_ = false;
-        look();
+      [this](const std::exception_ptr& failure) {
+        on_step("swap its versions", failure);
       });
   }
 }
 
+void projection_actor::on_step(const char* what,
+                               const std::exception_ptr& failure) {
+  stepping_ = false;
+  if (failure == nullptr) {
+    failed_steps_ = 0;
+    step_error_.clear();
+  } else {
+    auto now = clock::now();
+    next_step_ = now + backoff(failed_steps_++);
+    step_error_ = std::string{"it cannot "} + what + ": " + text_of(failure);
+    if (last_complaint_ == clock::time_point::min()
+        || now - last_complaint_ >= std::chrono::seconds{10}) {
+      last_complaint_ = now;
+      SPDLOG_WARN("evented: projection {}: {}", settings_->name, step_error_);
+    }
+  }
+  look();
+}
+
 void projection_actor::schedule() {
-  if (std::exchange(ticking_, true))
-    return;
   auto in_hurry = !waiters_.empty() || status_.rescale_to.has_value()
                   || status_.building.has_value();
   auto often = std::clamp<std::chrono::milliseconds>(
     settings_->journal.options().take_over / 10, hurry,
     std::chrono::milliseconds{1000});
-  seam::delayed_send(this, in_hurry ? hurry : often, tick{});
+  auto delay = in_hurry ? hurry : often;
+  auto due = clock::now() + delay;
+  if (due >= next_tick_)
+    return;
+  next_tick_ = due;
+  seam::delayed_send(this, delay, tick{});
 }
 
 // -- runners ------------------------------------------------------------------
@@ -433,10 +465,13 @@ void projection_actor::stop_runners() {
 }
 
 void projection_actor::when_idle(std::function<void()> f) {
-  if (residents_.empty())
+  auto incarnations = replays_;
+  for (auto& [key, x] : residents_)
+    incarnations.push_back(x.incarnation);
+  if (incarnations.empty())
     f();
   else
-    when_idle_.push_back(std::move(f));
+    when_idle_.push_back({std::move(incarnations), std::move(f)});
 }
 
 void projection_actor::on_progress(const range_progress& x) {
@@ -456,42 +491,47 @@ void projection_actor::on_progress(const range_progress& x) {
 void projection_actor::on_ended(std::uint64_t incarnation) {
   std::erase_if(residents_,
                 [&](auto& x) { return x.second.incarnation == incarnation; });
-  if (residents_.empty())
-    for (auto& f : std::exchange(when_idle_, {}))
-      f();
+  std::vector<std::function<void()>> ready;
+  std::erase_if(when_idle_, [&](postponed& x) {
+    std::erase(x.incarnations, incarnation);
+    if (!x.incarnations.empty())
+      return false;
+    ready.push_back(std::move(x.f));
+    return true;
+  });
+  for (auto& f : ready)
+    f();
 }
 
 // -- answers ------------------------------------------------------------------
 
+projection_actor::promise projection_actor::make_promise() {
+  std::erase_if(promises_, [](auto& x) { return !x->pending(); });
+  return promises_.emplace_back(
+    std::make_shared<caf::response_promise>(make_response_promise()));
+}
+
 void projection_actor::change(promise answer,
                               std::function<void(projection_session&)> work) {
   ask(this, sessions_, std::move(work),
-      [this, answer](const std::exception_ptr& failure) mutable {
+      [this, answer](const std::exception_ptr& failure) {
         if (failure != nullptr)
-          answer.deliver(error_of(failure));
+          answer->deliver(error_of(failure));
         else
-          answer.deliver(control::done{});
+          answer->deliver(control::done{});
         look();
       });
 }
 
-void projection_actor::change_slowly(
-  promise answer, std::function<void(projection_session&)> work) {
-  ask(
-    this, sessions_,
-    [settings = settings_, work = std::move(work)](projection_session&) {
-      auto session = settings->journal.store()->connect_projections(
-        std::chrono::hours{24});
-      work(*session);
-    },
-    [this, answer](const std::exception_ptr& failure) mutable {
-      --held_;
-      if (failure != nullptr)
-        answer.deliver(error_of(failure));
-      else
-        answer.deliver(control::done{});
-      look();
-    });
+void projection_actor::ask_patiently(
+  std::function<void(projection_session&)> work,
+  std::function<void(std::exception_ptr)> then) {
+  // Everybody needs the few connections of `sessions_` all the time.
+  auto worker = spawn_session_worker(system(), settings_->journal.store(),
+                                     std::chrono::hours{24});
+  ask(this, worker, std::move(work), std::move(then));
+  // Behind that.
+  caf::anon_send_exit(worker, caf::exit_reason::user_shutdown);
 }
 
 void projection_actor::start_rebuild(promise answer,
@@ -501,58 +541,81 @@ void projection_actor::start_rebuild(promise answer,
     auto what = settings_->name
                 + ": a rebuild needs projection_options::on_rebuild and "
                   "on_swap";
-    if (answer.pending())
-      answer.deliver(evented::make_error(errc::invalid_options, what));
+    if (answer != nullptr)
+      answer->deliver(evented::make_error(errc::invalid_options, what));
     else if (!std::exchange(warned_of_revision_, true))
       SPDLOG_ERROR("evented: projection {}", what);
     return;
   }
   stepping_ = true;
-  live_was_at_ = 0;
-  ask(
-    this, sessions_,
-    [settings = settings_, revision](projection_session&) {
-      auto session = settings->journal.store()->connect_projections(
-        std::chrono::hours{24});
-      session->rebuild(settings->name, revision, settings->options.on_rebuild);
+  live_was_at_.reset();
+  ask_patiently(
+    [settings = settings_, revision](projection_session& session) {
+      session.rebuild(settings->name, revision, settings->options.on_rebuild);
     },
-    [this, answer](const std::exception_ptr& failure) mutable {
-      stepping_ = false;
-      if (answer.pending()) {
-        if (failure != nullptr)
-          answer.deliver(error_of(failure));
-        else
-          answer.deliver(control::done{});
-      } else if (failure != nullptr) {
-        SPDLOG_WARN("evented: projection {} cannot be rebuilt: {}",
-                    settings_->name, text_of(failure));
+    [this, answer](const std::exception_ptr& failure) {
+      if (answer == nullptr) {
+        // Another process may have been faster.
+        auto began = failure == nullptr || is(error_of(failure), errc::not_now);
+        on_step("be rebuilt", began ? nullptr : failure);
+        return;
       }
-      look();
+      if (failure != nullptr)
+        answer->deliver(error_of(failure));
+      else
+        answer->deliver(control::done{});
+      on_step("be rebuilt", nullptr);
     });
 }
 
 void projection_actor::replay(const control::replay& what) {
-  auto answer = make_response_promise();
+  auto answer = make_promise();
+  entity_id id;
+  try {
+    id = parse_id(settings_->journal.options().ids, what.id);
+  } catch (...) {
+    answer->deliver(error_of(std::current_exception()));
+    return;
+  }
+  // The handler is not made for two calls at a time.
+  ++held_;
+  stop_runners();
+  when_idle([this, type_name = what.type_name, id, answer] {
+    replay_alone(type_name, id, answer);
+  });
+}
+
+void projection_actor::replay_alone(const std::string& type_name,
+                                    const entity_id& id, promise answer) {
+  // Others wait for it as for a runner.
+  auto incarnation = next_incarnation_++;
+  replays_.push_back(incarnation);
   auto count = std::make_shared<std::uint64_t>(0);
-  ask(
-    this, sessions_,
-    [settings = settings_, what, count](projection_session& session) {
-      auto id = parse_id(settings->journal.options().ids, what.id);
+  ask_patiently(
+    [settings = settings_, type_name, id, count](projection_session& session) {
       effects fx;
+      std::uint64_t last = 0;
       auto version = session.status(settings->name).version;
       *count = session.replay(
-        settings->name, what.type_name, id,
+        settings->name, type_name, id,
         [&](const journal_entry& entry, transaction& tx) {
+          // After a deadlock, it begins anew.
+          if (entry.event.seq_no <= last)
+            fx.clear();
+          last = entry.event.seq_no;
           const journal_entry* one = &entry;
           settings->handler->handle({&one, 1}, {version, 0}, tx, fx);
         });
       fx.run();
     },
-    [this, answer, count](const std::exception_ptr& failure) mutable {
+    [this, answer, count, incarnation](const std::exception_ptr& failure) {
+      --held_;
+      std::erase(replays_, incarnation);
+      on_ended(incarnation);
       if (failure != nullptr)
-        answer.deliver(error_of(failure));
+        answer->deliver(error_of(failure));
       else
-        answer.deliver(replayed_letters{*count});
+        answer->deliver(replayed_letters{*count});
       look();
     });
 }
@@ -561,14 +624,17 @@ void projection_actor::get_state(promise answer) {
   struct findings {
     projection_status status;
     projection_lag lag;
+    /// The live ranges for which an event has waited for too long.
+    std::vector<range_key> behind;
     std::vector<frontier_holder> holders;
   };
   auto found = std::make_shared<findings>();
   auto watch = settings_->journal.watch().state();
-  ask(
+  ask_again(
     this, sessions_,
     [settings = settings_, found,
      held = watch.held >= held_too_long](projection_session& session) {
+      *found = {};
       found->status = session.status(settings->name);
       for (auto& range : found->status.ranges) {
         if (range.key.version != found->status.version)
@@ -577,6 +643,8 @@ void projection_actor::get_state(promise answer) {
         filter.slices = range.slices;
         filter.since = found->status.since;
         auto lag = session.lag(filter, range.seq_no);
+        if (lag.events > 0 && lag.age >= settings->options.stalled_after)
+          found->behind.push_back(range.key);
         found->lag.events += lag.events;
         found->lag.more = found->lag.more || lag.more;
         found->lag.age = std::max(found->lag.age, lag.age);
@@ -584,7 +652,7 @@ void projection_actor::get_state(promise answer) {
       if (held)
         found->holders = session.frontier_holders();
     },
-    [this, answer, found, watch](const std::exception_ptr& failure) mutable {
+    [this, answer, found, watch](const std::exception_ptr& failure) {
       if (failure == nullptr)
         status_ = found->status;
       projection_state x;
@@ -598,7 +666,7 @@ void projection_actor::get_state(promise answer) {
       x.lag_seconds = std::chrono::duration<double>(found->lag.age).count();
       auto least = no_limit;
       auto now = clock::now();
-      auto moved = clock::time_point::min();
+      auto stands = false;
       for (auto& range : status_.ranges) {
         range_state to;
         to.first = range.slices.first;
@@ -611,7 +679,8 @@ void projection_actor::get_state(promise answer) {
         to.halted = range.halted;
         if (auto mine = residents_.find(range.key); mine != residents_.end()) {
           to.here = mine->second.epoch == range.epoch;
-          if (to.error.empty())
+          // It knows more, for example that a dead letter cannot be stored.
+          if (!mine->second.error.empty())
             to.error = mine->second.error;
         }
         if (range.key.version == status_.version) {
@@ -626,7 +695,7 @@ void projection_actor::get_state(promise answer) {
                             + " are stopped by an error: " + to.error);
           else if (!to.error.empty())
             add(x.health, "retrying: " + to.error);
-          moved = std::max(moved, movements_[range.key].at);
+          stands = stands || stands_still(range.key, now, found->behind);
         }
         x.ranges.push_back(std::move(to));
       }
@@ -635,10 +704,11 @@ void projection_actor::get_state(promise answer) {
         add(x.health, "the database is out of reach: " + text_of(failure));
       else if (!watch.connected && !watch.error.empty())
         add(x.health, "no connection for news: " + watch.error);
-      if (x.lag_events > 0 && !x.paused
-          && now - moved >= settings_->options.stalled_after)
+      if (stands && !x.paused)
         add(x.health, x.owner.empty() ? "events wait, but nobody runs it"
                                       : "it stands still although events wait");
+      if (running_ && !step_error_.empty())
+        add(x.health, step_error_);
       for (auto& holder : found->holders)
         add(x.health,
             "the frontier is held by "
@@ -660,9 +730,19 @@ void projection_actor::get_state(promise answer) {
           SPDLOG_WARN("evented: projection {} is not healthy: {}", x.name,
                       x.health);
       }
-      if (answer.pending())
-        answer.deliver(std::move(x));
+      if (answer != nullptr)
+        answer->deliver(std::move(x));
     });
+}
+
+bool projection_actor::stands_still(
+  const range_key& key, clock::time_point now,
+  const std::vector<range_key>& behind) const {
+  if (std::find(behind.begin(), behind.end(), key) == behind.end())
+    return false;
+  auto found = movements_.find(key);
+  return found != movements_.end()
+         && now - found->second.at >= settings_->options.stalled_after;
 }
 
 void projection_actor::watch_health() {
@@ -682,7 +762,8 @@ projection_actor::reached_by(std::uint16_t slice) const {
     if (range.key.version != status_.version || !range.slices.contains(slice))
       continue;
     result = range.seq_no;
-    if (auto mine = residents_.find(range.key); mine != residents_.end())
+    auto mine = residents_.find(range.key);
+    if (mine != residents_.end() && mine->second.epoch >= range.epoch)
       result = std::max(*result, mine->second.seq_no);
   }
   return result;
@@ -701,7 +782,7 @@ void projection_actor::answer_waiters() {
     }
     if (now < x.deadline)
       return false;
-    x.answer.deliver(evented::make_error(
+    x.answer->deliver(evented::make_error(
       errc::timed_out, settings_->name + " has not reached event "
                          + std::to_string(x.what.seq_no) + " in time"
                          + (at ? "; it is at " + std::to_string(*at) : "")));
@@ -713,18 +794,18 @@ void projection_actor::answer_waiters() {
 
 void projection_actor::answer_waiter(waiter x) {
   auto fate = std::make_shared<std::string>("handled");
-  ask(
+  ask_again(
     this, sessions_,
     [name = settings_->name, version = status_.version, seq_no = x.what.seq_no,
      fate](projection_session& session) {
       if (auto found = session.fate({name, version, 0}, seq_no))
         *fate = to_string(*found);
     },
-    [answer = x.answer, fate](const std::exception_ptr& failure) mutable {
+    [answer = x.answer, fate](const std::exception_ptr& failure) {
       if (failure != nullptr)
-        answer.deliver(error_of(failure));
+        answer->deliver(error_of(failure));
       else
-        answer.deliver(reached{*fate});
+        answer->deliver(reached{*fate});
     });
 }
 

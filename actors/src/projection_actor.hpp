@@ -27,7 +27,8 @@ public:
   void on_exit() override;
 
 private:
-  using promise = caf::response_promise;
+  /// Shared, so that it is kept once, and broken where this actor ends before.
+  using promise = std::shared_ptr<caf::response_promise>;
 
   /// A runner of this process.
   struct resident {
@@ -43,6 +44,12 @@ private:
   struct movement {
     std::uint64_t seq_no = 0;
     clock::time_point at;
+  };
+
+  /// What has to wait until some runners have ended.
+  struct postponed {
+    std::vector<std::uint64_t> incarnations;
+    std::function<void()> f;
   };
 
   /// Somebody who waits for an event.
@@ -68,11 +75,14 @@ private:
 
   void schedule();
 
+  /// Plans the next attempt at a step of a rescale or rebuild.
+  void on_step(const char* what, const std::exception_ptr& failure);
+
   // -- runners ----------------------------------------------------------------
 
   void stop_runners();
 
-  /// Runs `f` once no handler runs in this process.
+  /// Runs `f` once those have ended that run now in this process.
   void when_idle(std::function<void()> f);
 
   void on_progress(const range_progress& x);
@@ -81,21 +91,31 @@ private:
 
   // -- answers ----------------------------------------------------------------
 
+  /// Returns what the message at hand is to be answered with.
+  promise make_promise();
+
   /// Does something in another thread and answers `done`, or what went wrong.
   void change(promise answer, std::function<void(projection_session&)> work);
 
-  /// The same on a connection with patience, for what the application does in
-  /// it.
-  void change_slowly(promise answer,
-                     std::function<void(projection_session&)> work);
+  /// Runs `work` in a thread and on a connection of its own, with patience: for
+  /// what the application does in it.
+  void ask_patiently(std::function<void(projection_session&)> work,
+                     std::function<void(std::exception_ptr)> then);
 
   void get_state(promise answer);
+
+  /// Returns whether events wait for a range that has not moved for too long.
+  [[nodiscard]] bool stands_still(const range_key& key, clock::time_point now,
+                                  const std::vector<range_key>& behind) const;
 
   void watch_health();
 
   void start_rebuild(promise answer, std::optional<std::int32_t> revision);
 
   void replay(const control::replay& what);
+
+  void replay_alone(const std::string& type_name, const entity_id& id,
+                    promise answer);
 
   void answer_waiters();
 
@@ -113,18 +133,27 @@ private:
   projection_status status_;
   bool looking_ = false;
   bool look_again_ = false;
-  bool ticking_ = false;
-  /// Whether a step of a rescale or rebuild is under way.
+  clock::time_point next_tick_ = clock::time_point::max();
+  /// Whether a step of a rescale or rebuild is under way, when the next one may
+  /// begin, and what went wrong with the last one.
   bool stepping_ = false;
+  clock::time_point next_step_ = clock::time_point::min();
+  unsigned failed_steps_ = 0;
+  std::string step_error_;
+  clock::time_point last_complaint_ = clock::time_point::min();
   /// Where the live version stood when a rebuild was last looked at.
-  std::uint64_t live_was_at_ = 0;
+  std::optional<std::uint64_t> live_was_at_;
 
   std::map<range_key, resident> residents_;
   std::uint64_t next_incarnation_ = 1;
-  std::vector<std::function<void()>> when_idle_;
+  /// Replays under way, numbered like runners.
+  std::vector<std::uint64_t> replays_;
+  std::vector<postponed> when_idle_;
   /// How many changes want no runner meanwhile.
   unsigned held_ = 0;
   std::vector<waiter> waiters_;
+  /// What this actor owes.
+  std::vector<promise> promises_;
 
   std::map<range_key, movement> movements_;
   clock::time_point next_health_ = clock::now() + std::chrono::seconds{5};

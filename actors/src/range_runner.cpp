@@ -32,8 +32,8 @@ std::chrono::milliseconds pause_after(const error_strategy& how,
 
 range_runner::range_runner(caf::actor_config& cfg,
                            std::shared_ptr<const projection_settings> settings,
-                           range_key key, std::optional<timestamp> since,
-                           std::uint64_t limit, std::uint64_t incarnation,
+                           range_key key, std::uint64_t limit,
+                           std::uint64_t incarnation,
                            caf::weak_actor_ptr parent)
   : caf::event_based_actor(cfg),
     settings_(std::move(settings)),
@@ -42,7 +42,6 @@ range_runner::range_runner(caf::actor_config& cfg,
     incarnation_(incarnation),
     parent_(std::move(parent)),
     limit_(limit) {
-  filter_.since = since;
   worker_ = spawn_session_worker(system(), settings_->journal.store());
 }
 
@@ -65,7 +64,8 @@ caf::behavior range_runner::make_behavior() {
       pump();
     },
     [this](range_recheck) {
-      if (phase_ == phase::running && !busy_)
+      // Also in a pause: what it waits for may be gone.
+      if ((phase_ == phase::running && !busy_) || phase_ == phase::waiting)
         acquire();
     },
     [this](range_stop) {
@@ -111,18 +111,23 @@ void range_runner::acquire() {
   ahead_.reset();
   batch_.reset();
   auto found = std::make_shared<std::optional<range_lease>>();
+  auto since = std::make_shared<std::optional<timestamp>>();
   busy_ = true;
   ask(
     this, worker_,
-    [found, settings = settings_, key = key_, owner = owner_, alive = alive_,
-     gate = gate_, first = lease_.epoch == 0](projection_session& session) {
+    [found, since, settings = settings_, key = key_, owner = owner_,
+     alive = alive_, gate = gate_,
+     first = lease_.epoch == 0](projection_session& session) {
       if (gate->stop)
         return;
       if (first)
         *alive = settings->journal.watch().keep_alive(owner);
       *found = session.acquire(key, settings->options.revision, owner);
+      // A reset may have moved it. One from now on takes the range away.
+      if (*found)
+        *since = session.status(key.projection).since;
     },
-    [this, found](const std::exception_ptr& failure) {
+    [this, found, since](const std::exception_ptr& failure) {
       busy_ = false;
       if (failure != nullptr) {
         wait(next::acquire, backoff(obstacles_++), text_of(failure));
@@ -134,6 +139,7 @@ void range_runner::acquire() {
       }
       lease_ = **found;
       filter_.slices = lease_.slices;
+      filter_.since = *since;
       read_up_to_ = lease_.seq_no;
       phase_ = phase::running;
       obstacles_ = 0;
@@ -160,7 +166,7 @@ void range_runner::read_ahead() {
   reading_ = true;
   ++read_id_;
   auto found = std::make_shared<read_result>();
-  ask(
+  ask_again(
     this, settings_->journal.sessions(),
     [found, filter = filter_, after = read_up_to_, up_to = target(),
      limit = settings_->options.max_batch](projection_session& session) {
@@ -257,10 +263,7 @@ void range_runner::on_handled(std::exception_ptr failure) {
     wait(next::acquire, backoff(obstacles_++), text_of(failure));
     return;
   }
-  auto before = lease_.seq_no;
   lease_ = batch_->lease;
-  if (lease_.seq_no != before)
-    attempts_ = 0;
   switch (batch_->outcome) {
   case batch_outcome::committed:
     on_committed();
@@ -281,7 +284,7 @@ void range_runner::on_handled(std::exception_ptr failure) {
 }
 
 void range_runner::on_committed() {
-  attempts_ = 0;
+  failed_seq_no_ = 0;
   obstacles_ = 0;
   last_commit_ = clock::now();
   batch_.reset();
@@ -296,6 +299,9 @@ void range_runner::on_failed() {
   auto what = "event " + std::to_string(entry.event.seq_no) + " ("
               + entry.event.name + " of " + entry.type_name + " "
               + to_string(entry.id) + "): " + batch_->error;
+  // Another one may have been skipped meanwhile.
+  if (std::exchange(failed_seq_no_, entry.event.seq_no) != entry.event.seq_no)
+    attempts_ = 0;
   ++attempts_;
   if (how.last == error_strategy::action::retry || attempts_ < how.attempts) {
     wait(next::handle_alone, pause_after(how, attempts_), what);

@@ -49,8 +49,7 @@ class range_runner : public caf::event_based_actor {
 public:
   range_runner(caf::actor_config& cfg,
                std::shared_ptr<const projection_settings> settings,
-               range_key key, std::optional<timestamp> since,
-               std::uint64_t limit, std::uint64_t incarnation,
+               range_key key, std::uint64_t limit, std::uint64_t incarnation,
                caf::weak_actor_ptr parent);
 
   const char* name() const override { return "evented.range_runner"; }
@@ -150,6 +149,7 @@ private:
 
   /// How often the event at hand has failed, and the database in a row.
   unsigned attempts_ = 0;
+  std::uint64_t failed_seq_no_ = 0;
   unsigned obstacles_ = 0;
   next next_ = next::acquire;
   letter_kind kind_ = letter_kind::parked;
