@@ -1,6 +1,7 @@
 #pragma once
 
 #include "support/bank_account.hpp"
+#include "support/tickets.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/scoped_actor.hpp>
@@ -94,7 +95,7 @@ private:
     return result;
   }
 
-  config<caf::id_block::bank> cfg_;
+  config<caf::id_block::bank, caf::id_block::tickets> cfg_;
   caf::actor_system sys_;
   caf::scoped_actor self_;
 };
