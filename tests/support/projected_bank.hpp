@@ -217,7 +217,10 @@ protected:
   std::optional<Answer> try_ask(const caf::actor& whom, Message what,
                                 caf::error& err) {
     std::optional<Answer> result;
-    caf::scoped_actor self{bank_.sys()};
+    // An actor runs in the system of whoever wakes it up, and must not start
+    // others there.
+    auto home = caf::actor_cast<caf::strong_actor_ptr>(whom)->home_system;
+    caf::scoped_actor self{*home};
     self->request(whom, std::chrono::seconds{30}, std::move(what))
       .receive([&](Answer& x) { result = std::move(x); },
                [&](caf::error& x) { err = std::move(x); });

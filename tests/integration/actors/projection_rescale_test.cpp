@@ -111,9 +111,8 @@ TEST_F(projection_rescale, shares_the_slices_anew_while_writers_run) {
   options.ranges = 4;
   auto view = spawn_projection<account>(bank_.sys(), journal_, "balances",
                                         handler(), options);
-  auto accounts = ids(12);
-  depositor one{bank_, journal_, accounts};
-  depositor two{bank_, journal_, accounts};
+  depositor one{bank_, journal_, ids(6), 3ms};
+  depositor two{bank_, journal_, ids(6), 3ms};
   ASSERT_TRUE(one.more(10));
   for (auto n : {8u, 2u}) {
     tell(view, control::rescale{n});
