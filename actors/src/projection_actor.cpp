@@ -104,11 +104,11 @@ caf::behavior projection_actor::make_behavior() {
         return;
       next_tick_ = clock::time_point::max();
       answer_waiters();
-      // Deadlines do not wait for a look that takes long.
-      if (looking_)
-        schedule();
-      else
+      if (!looking_)
         look();
+      // Deadlines do not wait for a look that takes long.
+      if (!waiters_.empty())
+        schedule();
     },
     [this](const control::run&) {
       running_ = true;

@@ -217,14 +217,16 @@ TEST_F(projection_behind_a_proxy, stops_while_the_database_is_out_of_reach) {
   print("behind a black hole", time);
   EXPECT_LT(time, 5s);
   link().heal();
-  tell(view, control::run{});
+  EXPECT_TRUE(
+    wait_until([&] { return refusal(view, control::run{}) == errc::none; }));
   wait_for(view, put());
   link().refuse();
   time = time_to_stop(view);
   print("without a server", time);
   EXPECT_LT(time, 5s);
   link().heal();
-  tell(view, control::run{});
+  EXPECT_TRUE(
+    wait_until([&] { return refusal(view, control::run{}) == errc::none; }));
   EXPECT_TRUE(wait_for_state(view, [](auto& x) { return !x.owner.empty(); }));
 }
 
@@ -422,13 +424,13 @@ TEST_F(projection_control, is_not_healthy_while_one_of_its_ranges_hangs) {
 
 TEST_F(projection_control, is_healthy_until_an_event_has_waited_for_long) {
   gate held;
-  auto view = spawn_projection<account>(
-    bank_.sys(), journal_, "balances",
-    handler_after([pass = held.passage()](auto& e) {
-      if (e.version > 1)
-        pass();
-    }),
-    {.stalled_after = 1s});
+  auto view
+    = spawn_projection<account>(bank_.sys(), journal_, "balances",
+                                handler_after([pass = held.passage()](auto& e) {
+                                  if (e.version > 1)
+                                    pass();
+                                }),
+                                {.stalled_after = 1s});
   wait_for(view, put());
   // It does not move meanwhile, for there is nothing to do.
   ASSERT_TRUE(wait_until([&] {
