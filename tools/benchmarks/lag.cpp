@@ -39,8 +39,8 @@ struct times {
 /// Sends commands to random entities, as many in a second as it is told.
 class pacer : public caf::event_based_actor {
 public:
-  pacer(caf::actor_config& cfg, std::shared_ptr<times> state,
-        caf::actor region, double rate)
+  pacer(caf::actor_config& cfg, std::shared_ptr<times> state, caf::actor region,
+        double rate)
     : caf::event_based_actor(cfg),
       state_(std::move(state)),
       region_(std::move(region)),
@@ -61,8 +61,8 @@ public:
           evented::seam::delayed_send(this, 1ms, evented::detail::tick{});
         return;
       }
-      auto due = std::chrono::duration<double>(steady::now() - begin_).count()
-                 * rate_;
+      auto due
+        = std::chrono::duration<double>(steady::now() - begin_).count() * rate_;
       for (; static_cast<double>(sent_) < due; ++sent_)
         next();
       evented::seam::delayed_send(this, 1ms, evented::detail::tick{});
@@ -169,8 +169,7 @@ public:
     state->stop = true;
     auto all = [&] {
       std::lock_guard guard{state->mutex};
-      return state->drained
-             && state->visible.size() >= state->answered.size();
+      return state->drained && state->visible.size() >= state->answered.size();
     };
     auto deadline = steady::now() + 60s;
     while (!all() && steady::now() < deadline)
@@ -191,14 +190,12 @@ public:
       throw std::runtime_error("nothing was answered");
     std::sort(found.begin(), found.end());
     auto part = [&](double x) {
-      return found[static_cast<std::size_t>(x
-                                            * static_cast<double>(
-                                              found.size() - 1))];
+      return found[static_cast<std::size_t>(
+        x * static_cast<double>(found.size() - 1))];
     };
     std::printf("  %s: %zu events, median %.2f ms, 95 %% %.2f ms, 99 %% %.2f "
                 "ms\n",
-                name_.c_str(), found.size(), part(0.5), part(0.95),
-                part(0.99));
+                name_.c_str(), found.size(), part(0.5), part(0.95), part(0.99));
     return part(0.5);
   }
 
