@@ -279,6 +279,10 @@ public:
 
   read_result read(const event_filter& filter, std::uint64_t after,
                    std::uint64_t up_to, std::size_t limit) override {
+    if (!reads_ && options_.pooler != pooler::transaction) {
+      db_.exec("set jit = off");
+      reads_ = true;
+    }
     return reader_.read(filter, after, up_to, limit);
   }
 
@@ -290,6 +294,7 @@ public:
     in_transaction([&] {
       for (auto* setting : event_query_settings)
         db_.exec(std::string{"set local "} + setting + " = off");
+      db_.exec("set local jit = off");
       found = db_.exec_params(
         "select count(*) filter (where type_name is not null), "
         "coalesce((extract(epoch from clock_timestamp()) * 1e6)::bigint - "
@@ -684,6 +689,9 @@ private:
   std::shared_ptr<watchdog> dog_;
   pq::connection db_;
   event_reader reader_{db_, options_};
+  /// Whether this session has read. What the planner is told makes it believe
+  /// in costs at which the server compiles the query, for half a second.
+  bool reads_ = false;
 };
 
 } // namespace
