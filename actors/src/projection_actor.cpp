@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 
 namespace evented::detail {
 
@@ -17,8 +16,6 @@ constexpr std::chrono::seconds held_too_long{5};
 
 /// How often to look while somebody waits for the outcome.
 constexpr std::chrono::milliseconds hurry{20};
-
-constexpr auto no_limit = std::numeric_limits<std::uint64_t>::max();
 
 entity_id parse_id(id_kind kind, const std::string& text) {
   auto refuse = [&]() -> entity_id {
@@ -112,10 +109,12 @@ caf::behavior projection_actor::make_behavior() {
     },
     [this](const control::run&) {
       running_ = true;
-      change(make_promise(),
-             [name = settings_->name](projection_session& session) {
-               session.unhalt(name);
-             });
+      change(
+        make_promise(),
+        [name = settings_->name](projection_session& session) {
+          session.unhalt(name);
+        },
+        true);
     },
     [this](const control::stop&) {
       running_ = false;
@@ -126,7 +125,7 @@ caf::behavior projection_actor::make_behavior() {
     [this](const control::get_state&) { get_state(make_promise()); },
     [this](const control::pause&) {
       auto answer = make_promise();
-      ask(
+      ask_again(
         this, sessions_,
         [name = settings_->name](projection_session& session) {
           session.pause(name, true);
@@ -142,10 +141,12 @@ caf::behavior projection_actor::make_behavior() {
         });
     },
     [this](const control::resume&) {
-      change(make_promise(),
-             [name = settings_->name](projection_session& session) {
-               session.pause(name, false);
-             });
+      change(
+        make_promise(),
+        [name = settings_->name](projection_session& session) {
+          session.pause(name, false);
+        },
+        true);
     },
     [this](const control::reset& x) {
       auto answer = make_promise();
@@ -395,13 +396,18 @@ void projection_actor::go_on_with_rebuild() {
       step_error_.clear();
     return;
   }
-  // Caught up with where the live version was a moment ago: it can be asked to
-  // stand still for the rest.
+  // Caught up with where the live version was half a second to a second ago: it
+  // can be asked to stand still for the rest.
+  auto now = clock::now();
   auto caught_up = live_was_at_ && next >= *live_was_at_;
-  live_was_at_ = live;
+  if (now - live_seen_ >= std::chrono::milliseconds{500}) {
+    live_was_at_ = live_is_at_;
+    live_is_at_ = live;
+    live_seen_ = now;
+  }
   if (equal && stands) {
     stepping_ = true;
-    live_was_at_.reset();
+    forget_live();
     ask_patiently(
       [settings = settings_](projection_session& session) {
         if (session.swap(settings->name, settings->options.on_swap))
@@ -422,6 +428,12 @@ void projection_actor::go_on_with_rebuild() {
         on_step("swap its versions", failure);
       });
   }
+}
+
+void projection_actor::forget_live() {
+  live_was_at_.reset();
+  live_is_at_.reset();
+  live_seen_ = {};
 }
 
 void projection_actor::on_step(const char* what,
@@ -512,15 +524,19 @@ projection_actor::promise projection_actor::make_promise() {
 }
 
 void projection_actor::change(promise answer,
-                              std::function<void(projection_session&)> work) {
-  ask(this, sessions_, std::move(work),
-      [this, answer](const std::exception_ptr& failure) {
-        if (failure != nullptr)
-          answer->deliver(error_of(failure));
-        else
-          answer->deliver(control::done{});
-        look();
-      });
+                              std::function<void(projection_session&)> work,
+                              bool again) {
+  auto then = [this, answer](const std::exception_ptr& failure) {
+    if (failure != nullptr)
+      answer->deliver(error_of(failure));
+    else
+      answer->deliver(control::done{});
+    look();
+  };
+  if (again)
+    ask_again(this, sessions_, std::move(work), then);
+  else
+    ask(this, sessions_, std::move(work), then);
 }
 
 void projection_actor::ask_patiently(
@@ -548,7 +564,7 @@ void projection_actor::start_rebuild(promise answer,
     return;
   }
   stepping_ = true;
-  live_was_at_.reset();
+  forget_live();
   ask_patiently(
     [settings = settings_, revision](projection_session& session) {
       session.rebuild(settings->name, revision, settings->options.on_rebuild);
@@ -595,17 +611,22 @@ void projection_actor::replay_alone(const std::string& type_name,
     [settings = settings_, type_name, id, count](projection_session& session) {
       effects fx;
       std::uint64_t last = 0;
-      auto version = session.status(settings->name).version;
-      *count = session.replay(
-        settings->name, type_name, id,
-        [&](const journal_entry& entry, transaction& tx) {
-          // After a deadlock, it begins anew.
-          if (entry.event.seq_no <= last)
-            fx.clear();
-          last = entry.event.seq_no;
-          const journal_entry* one = &entry;
-          settings->handler->handle({&one, 1}, {version, 0}, tx, fx);
-        });
+      auto status = session.status(settings->name);
+      handling common{status.version, 0};
+      for (auto& range : status.ranges)
+        if (range.key.version == status.version
+            && range.slices.contains(slice_of(id)))
+          common.mark = range.mark;
+      *count
+        = session.replay(settings->name, type_name, id,
+                         [&](const journal_entry& entry, transaction& tx) {
+                           // After a deadlock, it begins anew.
+                           if (entry.event.seq_no <= last)
+                             fx.clear();
+                           last = entry.event.seq_no;
+                           const journal_entry* one = &entry;
+                           settings->handler->handle({&one, 1}, common, tx, fx);
+                         });
       fx.run();
     },
     [this, answer, count, incarnation](const std::exception_ptr& failure) {

@@ -75,6 +75,8 @@ private:
 
   void schedule();
 
+  void forget_live();
+
   /// Plans the next attempt at a step of a rescale or rebuild.
   void on_step(const char* what, const std::exception_ptr& failure);
 
@@ -95,7 +97,10 @@ private:
   promise make_promise();
 
   /// Does something in another thread and answers `done`, or what went wrong.
-  void change(promise answer, std::function<void(projection_session&)> work);
+  /// @param again whether doing it twice is the same as once: then it is tried
+  ///        again where the connection was gone
+  void change(promise answer, std::function<void(projection_session&)> work,
+              bool again = false);
 
   /// Runs `work` in a thread and on a connection of its own, with patience: for
   /// what the application does in it.
@@ -141,8 +146,10 @@ private:
   unsigned failed_steps_ = 0;
   std::string step_error_;
   clock::time_point last_complaint_ = clock::time_point::min();
-  /// Where the live version stood when a rebuild was last looked at.
+  /// Where the live version stood a moment ago, and the moment before.
+  std::optional<std::uint64_t> live_is_at_;
   std::optional<std::uint64_t> live_was_at_;
+  clock::time_point live_seen_;
 
   std::map<range_key, resident> residents_;
   std::uint64_t next_incarnation_ = 1;

@@ -201,9 +201,9 @@ void range_runner::pump() {
       batch->up_to = ahead_->up_to;
       ahead_.reset();
     } else if (!reading_ && read_up_to_ > lease_.seq_no) {
-      // No event was its own. Somebody may wait for a barrier, but nobody for
-      // the rest.
-      auto awaited = read_up_to_ == limit_ || read_up_to_ == lease_.barrier;
+      // No event was its own. Somebody waits for ranges or versions that are
+      // being brought together, but nobody for the rest.
+      auto awaited = limit_ != no_limit || lease_.barrier.has_value();
       if (awaited || clock::now() >= due)
         batch->up_to = read_up_to_;
       else if (!std::exchange(flushing_, true))

@@ -8,11 +8,15 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 
 namespace evented::detail {
+
+/// Where a range of the live version must stop: nowhere.
+inline constexpr auto no_limit = std::numeric_limits<std::uint64_t>::max();
 
 /// What a runner and the thread of its handler share.
 struct handler_gate {

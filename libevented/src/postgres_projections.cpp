@@ -143,8 +143,8 @@ public:
       "select p.version, p.building, p.paused, p.rescale_to, r.version, "
       "r.slice_from, r.slice_to, r.revision, r.seq_no, r.epoch, r.barrier, "
       "o.id, o.host, r.error, r.failed_seq_no, r.halted, "
-      "(date_part('epoch', p.since) * 1e6)::bigint "
-      "from {schema}.projection as p "
+      "(date_part('epoch', p.since) * 1e6)::bigint, "
+      "r.mark from {schema}.projection as p "
       "join {schema}.projection_range as r on r.name = p.name "
       "left join {schema}.runner as o on o.id = r.owner "
       "and o.alive_until > clock_timestamp() "
@@ -171,6 +171,7 @@ public:
       x.revision = integer(row[7]);
       x.seq_no = pq::number(row[8]);
       x.epoch = pq::number(row[9]);
+      x.mark = pq::number(row[17]);
       if (!row[10].is_null())
         x.barrier = pq::number(row[10]);
       if (!row[11].is_null())

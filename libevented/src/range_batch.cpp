@@ -42,7 +42,7 @@ public:
   /// are fewer where the stop flag was seen.
   void run(std::size_t count) {
     handled_ = 0;
-    part_ = handler_part::none;
+    took_part_ = false;
     fx_.clear();
     auto rest = std::span{x_.entries}.subspan(x_.next, count);
     auto behind = session_.behind(x_.lease, rest);
@@ -60,9 +60,8 @@ public:
       finish();
     } else {
       step.work = [&](transaction& tx) {
-        part_ = handler_part::at_work;
+        took_part_ = true;
         handle(rest, behind, tx);
-        part_ = handler_part::done;
         finish();
       };
     }
@@ -76,23 +75,18 @@ public:
 
   /// Returns whether the handler, and so the events, had a part in what `run`
   /// has thrown.
-  [[nodiscard]] bool handler_took_part() const noexcept {
-    return part_ != handler_part::none;
-  }
+  [[nodiscard]] bool handler_took_part() const noexcept { return took_part_; }
 
   /// Checks whether `e`, which `run` has thrown, says nothing about the events:
   /// a deadlock or serialization failure (class 40), a lack of resources (53),
-  /// an I/O error (58), or that somebody else has locked the range.
+  /// an I/O error (58), or that somebody else has locked the view (55P03).
   [[nodiscard]] bool is_obstacle(const sql_error& e) const {
     auto& x = e.sqlstate();
-    return !handler_took_part() || x.starts_with("40") || x.starts_with("53")
-           || x.starts_with("58")
-           || (part_ == handler_part::done && x == "55P03");
+    return !took_part_ || x.starts_with("40") || x.starts_with("53")
+           || x.starts_with("58") || x == "55P03";
   }
 
 private:
-  enum class handler_part : std::uint8_t { none, at_work, done };
-
   void handle(std::span<const journal_entry> rest,
               const std::vector<bool>& behind, transaction& tx) {
     handling common{x_.lease.key.version, x_.lease.mark};
@@ -129,7 +123,7 @@ private:
   const std::atomic<bool>& stop_;
   effects fx_;
   std::size_t handled_ = 0;
-  handler_part part_ = handler_part::none;
+  bool took_part_ = false;
 };
 
 } // namespace

@@ -603,7 +603,7 @@ TEST_F(range_batches, what_the_database_lacks_is_not_the_event_s_fault) {
   }
 }
 
-TEST_F(range_batches, a_lock_that_is_not_to_be_had_fails_the_event) {
+TEST_F(range_batches, a_lock_that_is_not_to_be_had_is_an_obstacle) {
   options.lock_timeout = 50ms;
   begin(2);
   db.exec("insert into " + view + " (seq_no) values (0)");
@@ -614,8 +614,8 @@ TEST_F(range_batches, a_lock_that_is_not_to_be_had_fails_the_event) {
       tx.exec("update " + view + " set version = 2 where seq_no = 0");
     write(e, tx);
   }});
-  EXPECT_EQ(x.outcome, batch_outcome::failed);
-  EXPECT_EQ(x.next, 1u);
+  EXPECT_EQ(x.outcome, batch_outcome::obstructed);
+  EXPECT_EQ(x.next, 0u);
   db.exec("rollback");
   EXPECT_EQ(handle_again(writing_handler()).outcome, batch_outcome::committed);
 }

@@ -82,6 +82,8 @@ struct range_status {
   std::int32_t revision = 1;
   std::uint64_t seq_no = 0;
   std::uint64_t epoch = 0;
+  /// See `range_lease::mark`.
+  std::uint64_t mark = 0;
   std::optional<std::uint64_t> barrier;
   /// Where the process of the owner runs; empty where nobody who is alive owns
   /// the range.
