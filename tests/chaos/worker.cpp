@@ -119,6 +119,10 @@ worker::~worker() {
   ::close(from_);
 }
 
+void worker::signal(int number) {
+  ::kill(pid_, number);
+}
+
 void worker::tell(std::string line) {
   line += '\n';
   write_all(to_, line);
@@ -173,33 +177,25 @@ answer to_answer(std::string_view line) {
 
 // -- the child's side ---------------------------------------------------------
 
+void parent::tell(std::string line) {
+  line += '\n';
+  write_all(worker_out, line);
+}
+
+void parent::tell_answers(const ledger& book) {
+  std::string text;
+  for (auto& x : book.answers())
+    text += to_line(x) + '\n';
+  write_all(worker_out, text);
+  tell("end");
+}
+
+std::vector<std::string> parent::hear() {
+  auto line = read_line(worker_in, buffer_, std::chrono::milliseconds{-1});
+  return line ? split(*line, ' ') : std::vector<std::string>{};
+}
+
 namespace {
-
-/// Talks with the parent.
-class parent {
-public:
-  void tell(std::string line) {
-    line += '\n';
-    write_all(worker_out, line);
-  }
-
-  void tell_answers(const ledger& book) {
-    std::string text;
-    for (auto& x : book.answers())
-      text += to_line(x) + '\n';
-    write_all(worker_out, text);
-    tell("end");
-  }
-
-  /// Returns the words of the next line, none where the parent is gone.
-  std::vector<std::string> hear() {
-    auto line = read_line(worker_in, buffer_, std::chrono::milliseconds{-1});
-    return line ? split(*line, ' ') : std::vector<std::string>{};
-  }
-
-private:
-  std::string buffer_;
-};
 
 journal_options journal_at(const std::string& url, const std::string& schema) {
   journal_options result;
@@ -358,6 +354,8 @@ int run_worker(const std::vector<std::string>& args) {
       return teller(args);
     if (args.at(0) == "shutdown")
       return shut_down(args);
+    if (args.at(0) == "project")
+      return project(args);
     std::fprintf(stderr, "worker: unknown task %s\n", args[0].c_str());
   } catch (const std::exception& e) {
     std::fprintf(stderr, "worker: %s\n", e.what());

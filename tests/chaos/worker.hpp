@@ -24,6 +24,9 @@ public:
   /// Kills the process if it still runs.
   ~worker();
 
+  /// Sends a signal to the process.
+  void signal(int number);
+
   /// Writes a line to the process.
   void tell(std::string line);
 
@@ -45,6 +48,23 @@ private:
   int from_ = -1;
   std::string buffer_;
 };
+
+/// Talks with the tests, in such a process.
+class parent {
+public:
+  void tell(std::string line);
+
+  void tell_answers(const ledger& book);
+
+  /// Returns the words of the next line, none where the parent is gone.
+  std::vector<std::string> hear();
+
+private:
+  std::string buffer_;
+};
+
+/// Runs a projection, see projection_worker.cpp.
+int project(const std::vector<std::string>& args);
 
 /// Does the work of such a process. Called by `main`.
 int run_worker(const std::vector<std::string>& args);
