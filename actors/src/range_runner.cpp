@@ -142,7 +142,6 @@ void range_runner::acquire() {
       filter_.since = *since;
       read_up_to_ = lease_.seq_no;
       phase_ = phase::running;
-      obstacles_ = 0;
       tell();
       pump();
     });
@@ -162,6 +161,11 @@ std::uint64_t range_runner::target() const {
   return lease_.barrier ? std::min(result, *lease_.barrier) : result;
 }
 
+std::size_t range_runner::batch_size() const {
+  auto most = settings_->options.max_batch;
+  return std::max<std::size_t>(1, most >> std::min(obstacles_, 16u));
+}
+
 void range_runner::read_ahead() {
   reading_ = true;
   ++read_id_;
@@ -169,7 +173,7 @@ void range_runner::read_ahead() {
   ask_again(
     this, settings_->journal.sessions(),
     [found, filter = filter_, after = read_up_to_, up_to = target(),
-     limit = settings_->options.max_batch](projection_session& session) {
+     limit = batch_size()](projection_session& session) {
       *found = session.read(filter, after, up_to, limit);
     },
     [this, found, id = read_id_](const std::exception_ptr& failure) {

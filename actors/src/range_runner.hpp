@@ -77,6 +77,10 @@ private:
   /// Returns up to where the range may be handled now.
   [[nodiscard]] std::uint64_t target() const;
 
+  /// Returns how many events to handle together: fewer where transactions do
+  /// not get through, since they may take too long.
+  [[nodiscard]] std::size_t batch_size() const;
+
   void read_ahead();
 
   /// Starts whatever can be started.

@@ -423,7 +423,7 @@ $body$;
 -- The highest number in the journal or in a checkpoint: repair_sequence must
 -- not leave the sequence below what a projection has passed.
 create or replace function {schema}.highest_seq_no() returns bigint
-language sql stable set enable_seqscan = off as $body$
+language sql stable set enable_seqscan = off set jit = off as $body$
   with recursive types as (
     select min(type_name) as type_name from {schema}.event
     union all
@@ -438,28 +438,39 @@ language sql stable set enable_seqscan = off as $body$
     from types as t
 $body$;
 
--- The highest number drawn so far. A sequence that was told its next number
--- (ALTER .. RESTART, setval(.., false)) has no last value yet.
-create function {schema}.last_number() returns bigint
-language sql volatile as $body$
-  select coalesce(
-    pg_sequence_last_value('{schema}.event_seq_no_seq'::regclass),
-    (select last_value - 1 from {schema}.event_seq_no_seq))
+-- What a sequence that was told its next number (ALTER .. RESTART, setval(..,
+-- false)) has before it. Such a one has no last value yet. Without jit: where
+-- scans are made to look expensive, the server would compile this one.
+create function {schema}.number_before_first() returns bigint
+language sql volatile set jit = off as $body$
+  select last_value - 1 from {schema}.event_seq_no_seq
 $body$;
 
--- As before, but for such a sequence.
+-- The highest number drawn so far.
+create function {schema}.last_number() returns bigint
+language plpgsql volatile as $body$
+declare
+  v_last bigint;
+begin
+  v_last := pg_sequence_last_value('{schema}.event_seq_no_seq'::regclass);
+  if v_last is null then
+    v_last := {schema}.number_before_first();
+  end if;
+  return v_last;
+end
+$body$;
+
+-- As before, but also right for such a sequence.
 create or replace function {schema}.hold_frontier() returns void
 language plpgsql volatile as $body$
 begin
   perform pg_advisory_xact_lock_shared(
     {schema}.frontier_class(),
-    (coalesce(pg_sequence_last_value('{schema}.event_seq_no_seq'::regclass),
-              (select last_value - 1 from {schema}.event_seq_no_seq))
-     & 2147483647)::integer);
+    ({schema}.last_number() & 2147483647)::integer);
 end
 $body$;
 
--- As before, but for such a sequence.
+-- As before, but also right for such a sequence.
 create or replace function {schema}.frontier() returns bigint
 language plpgsql volatile as $body$
 declare
@@ -472,8 +483,7 @@ begin
       message = 'a standby does not see the locks of writers',
       hint = 'follow the journal on the primary';
   end if;
-  v_last := coalesce(pg_sequence_last_value('{schema}.event_seq_no_seq'::regclass),
-                     (select last_value - 1 from {schema}.event_seq_no_seq));
+  v_last := {schema}.last_number();
   -- A key is the low 31 bits of a value at most 2^30 away from v_last.
   select min(((objid::bigint - v_last + 1073741824) % 2147483648
               + 2147483648) % 2147483648 - 1073741824)

@@ -280,45 +280,48 @@ public:
 
   read_result read(const event_filter& filter, std::uint64_t after,
                    std::uint64_t up_to, std::size_t limit) override {
-    if (!reads_ && options_.pooler != pooler::transaction) {
-      db_.exec("set jit = off");
-      reads_ = true;
-    }
     return reader_.read(filter, after, up_to, limit);
   }
 
   projection_lag lag(const event_filter& filter, std::uint64_t after) override {
-    auto query = make_event_query(options_, filter, after,
-                                  std::numeric_limits<std::int64_t>::max(),
-                                  projection_lag::max_counted + 1);
-    pqxx::result found;
+    // Where few events pass the filter, one page finds few of those that wait.
+    constexpr int pages = 16;
+    projection_lag result;
     in_transaction([&] {
+      result = {};
       for (auto* setting : event_query_settings)
         db_.exec(std::string{"set local "} + setting + " = off");
-      db_.exec("set local jit = off");
-      found = db_.exec_params(
-        "select count(*) filter (where type_name is not null), "
-        "coalesce((extract(epoch from clock_timestamp()) * 1e6)::bigint - "
-        "min(created), 0), coalesce(max(schema_version) filter (where "
-        "type_name is null), 0) from ("
-          + query.sql
-          + ") as q (type_name, entity_id, seq_no, version, event_name, "
-            "schema_version, created, event, metadata, tags)",
-        query.params);
+      auto from = after;
+      for (int page = 0; page < pages; ++page) {
+        auto query = make_event_query(
+          options_, filter, from, std::numeric_limits<std::int64_t>::max(),
+          projection_lag::max_counted + 1 - result.events);
+        auto found = db_.exec_params(
+          "select count(*) filter (where type_name is not null), "
+          "coalesce((extract(epoch from clock_timestamp()) * 1e6)::bigint - "
+          "min(created), 0), coalesce(max(schema_version) filter (where "
+          "type_name is null), 0), coalesce(max(version) filter (where "
+          "type_name is null), 0) from ("
+            + query.sql
+            + ") as q (type_name, entity_id, seq_no, version, event_name, "
+              "schema_version, created, event, metadata, tags)",
+          query.params);
+        result.events += pq::number(found[0][0]);
+        // The clock may step back, but what waits has waited.
+        if (result.events > 0)
+          result.age = std::max(
+            {result.age, std::chrono::microseconds{1},
+             microseconds(pq::text(found[0][1])).time_since_epoch()});
+        result.more = pq::number(found[0][2]) >= query.scan;
+        if (result.events > projection_lag::max_counted) {
+          result.events = projection_lag::max_counted;
+          result.more = true;
+        }
+        if (!result.more || result.events == projection_lag::max_counted)
+          break;
+        from = pq::number(found[0][3]);
+      }
     });
-    projection_lag result;
-    result.events = pq::number(found[0][0]);
-    auto age = microseconds(pq::text(found[0][1])).time_since_epoch();
-    result.age = std::max(age, std::chrono::microseconds{0});
-    // The clock may step back, but what waits has waited.
-    if (result.events > 0 && result.age.count() == 0)
-      result.age = std::chrono::microseconds{1};
-    if (result.events > projection_lag::max_counted) {
-      result.events = projection_lag::max_counted;
-      result.more = true;
-    } else if (pq::number(found[0][2]) >= query.scan) {
-      result.more = true;
-    }
     return result;
   }
 

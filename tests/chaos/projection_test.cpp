@@ -95,7 +95,8 @@ public:
   }
 
   /// Starts a process that runs the projection; waits until it has begun.
-  std::unique_ptr<worker> start(const std::string& url = {}, int poll_ms = 500) {
+  std::unique_ptr<worker> start(const std::string& url = {},
+                                int poll_ms = 500) {
     auto result = launch(url, poll_ms);
     EXPECT_EQ(result->hear(), "started");
     return result;
@@ -161,8 +162,10 @@ public:
     expect_none(
       "accounts differ from the fold of the journal",
       "select count(*) from (select entity_id as id, sum(case event_name when "
-      "'deposited' then 1 else -1 end * (event ->> 'amount')::bigint) as amount "
-      "from SCHEMA.event group by 1) as x full join SCHEMA.sums as s using (id) "
+      "'deposited' then 1 else -1 end * (event ->> 'amount')::bigint) as "
+      "amount "
+      "from SCHEMA.event group by 1) as x full join SCHEMA.sums as s using "
+      "(id) "
       "where x.amount is distinct from s.amount");
     return result;
   }

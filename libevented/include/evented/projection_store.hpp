@@ -116,7 +116,8 @@ struct projection_status {
 struct projection_lag {
   /// The number of events that wait, exact up to `max_counted`.
   std::uint64_t events = 0;
-  /// Whether there are more than that.
+  /// Whether there are more than that, or may be: where few events pass the
+  /// filter, only so many are looked at.
   bool more = false;
   /// The age of the oldest of them by the database's clock.
   std::chrono::microseconds age{0};

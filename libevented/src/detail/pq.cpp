@@ -229,6 +229,10 @@ pqxx::result connection::exec_cached(const std::string& sql,
     // The shape of its result has changed (0A000), or it could not be prepared.
     if (e.sqlstate() == "0A000" || e.sqlstate().starts_with("42"))
       cache_.erase(sql);
+    // Which the statement as such is not to blame for: the transaction has to
+    // be begun anew (40000).
+    if (e.sqlstate() == "0A000")
+      throw sql_error("40000", e.what());
     throw;
   }
 }

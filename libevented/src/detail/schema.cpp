@@ -168,8 +168,12 @@ void check(const journal_options& options) {
   if (options.statement_timeout.count() <= 0
       || options.lock_timeout.count() <= 0
       || options.listener_timeout.count() <= 0
-      || options.connect_timeout.count() <= 0)
-    fail("time limits: more than nothing");
+      || options.connect_timeout.count() <= 0
+      || options.poll_interval.count() <= 0)
+    fail("time limits and poll_interval: more than nothing");
+  // Signs of life come every tenth of it.
+  if (options.take_over < std::chrono::milliseconds{100})
+    fail("take_over: at least 100 ms");
 }
 
 void open_schema(pq::connection& db, const journal_options& options) {
