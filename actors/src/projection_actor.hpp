@@ -52,6 +52,12 @@ private:
     std::function<void()> f;
   };
 
+  /// How far the live version was at some time: the next one has to get there.
+  struct lap {
+    std::uint64_t to = 0;
+    clock::time_point begin;
+  };
+
   /// Somebody who waits for an event.
   struct waiter {
     control::wait_until what;
@@ -74,8 +80,6 @@ private:
   [[nodiscard]] std::uint64_t limit_of(const range_status& range) const;
 
   void schedule();
-
-  void forget_live();
 
   /// Plans the next attempt at a step of a rescale or rebuild.
   void on_step(const char* what, const std::exception_ptr& failure);
@@ -146,10 +150,7 @@ private:
   unsigned failed_steps_ = 0;
   std::string step_error_;
   clock::time_point last_complaint_ = clock::time_point::min();
-  /// Where the live version stood a moment ago, and the moment before.
-  std::optional<std::uint64_t> live_is_at_;
-  std::optional<std::uint64_t> live_was_at_;
-  clock::time_point live_seen_;
+  std::optional<lap> lap_;
 
   std::map<range_key, resident> residents_;
   std::uint64_t next_incarnation_ = 1;

@@ -119,10 +119,6 @@ worker::~worker() {
   ::close(from_);
 }
 
-void worker::signal(int number) {
-  ::kill(pid_, number);
-}
-
 void worker::tell(std::string line) {
   line += '\n';
   write_all(to_, line);
@@ -149,6 +145,13 @@ std::string worker::wait(std::chrono::milliseconds deadline) {
   pid_ = 0;
   return WIFEXITED(status) ? "exit " + std::to_string(WEXITSTATUS(status))
                            : "signal " + std::to_string(WTERMSIG(status));
+}
+
+std::string worker::kill() {
+  if (pid_ == 0)
+    return "gone before";
+  ::kill(pid_, SIGKILL);
+  return wait(std::chrono::seconds{30});
 }
 
 std::string to_line(const answer& x) {
@@ -354,8 +357,8 @@ int run_worker(const std::vector<std::string>& args) {
       return teller(args);
     if (args.at(0) == "shutdown")
       return shut_down(args);
-    if (args.at(0) == "project")
-      return project(args);
+    if (args.at(0) == "projection")
+      return run_projection(args);
     std::fprintf(stderr, "worker: unknown task %s\n", args[0].c_str());
   } catch (const std::exception& e) {
     std::fprintf(stderr, "worker: %s\n", e.what());

@@ -24,8 +24,7 @@ public:
   /// Kills the process if it still runs.
   ~worker();
 
-  /// Sends a signal to the process.
-  void signal(int number);
+  pid_t pid() const { return pid_; }
 
   /// Writes a line to the process.
   void tell(std::string line);
@@ -42,6 +41,10 @@ public:
   /// well, "still running" where it has not come in time.
   std::string wait(std::chrono::milliseconds deadline);
 
+  /// Kills the process and describes its end as `wait` does: anything but
+  /// "signal 9" says that it had ended before.
+  std::string kill();
+
 private:
   pid_t pid_ = 0;
   int to_ = -1;
@@ -49,9 +52,10 @@ private:
   std::string buffer_;
 };
 
-/// Talks with the tests, in such a process.
+/// The other end of the pipes: how such a process talks with its parent.
 class parent {
 public:
+  /// Writes a line; from any thread.
   void tell(std::string line);
 
   void tell_answers(const ledger& book);
@@ -63,11 +67,11 @@ private:
   std::string buffer_;
 };
 
-/// Runs a projection, see projection_worker.cpp.
-int project(const std::vector<std::string>& args);
-
 /// Does the work of such a process. Called by `main`.
 int run_worker(const std::vector<std::string>& args);
+
+/// The task that runs a projection, see projection_worker.cpp.
+int run_projection(const std::vector<std::string>& args);
 
 /// Writes an answer as one line, and back.
 std::string to_line(const answer& x);
