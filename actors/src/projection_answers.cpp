@@ -94,10 +94,9 @@ void projection_actor::replay(const control::replay& what) {
   auto ids = settings_->journal.options().ids;
   auto id = parse_entity_id(ids, what.id);
   if (!id) {
-    answer->deliver(
-      evented::make_error(errc::invalid_id, "\"" + what.id
-                                              + "\" is no ID of kind "
-                                              + std::string{to_string(ids)}));
+    answer->deliver(evented::make_error(errc::invalid_id,
+                                        "\"" + what.id + "\" is no ID of kind "
+                                          + std::string{to_string(ids)}));
     return;
   }
   // The handler is not made for two calls at a time.

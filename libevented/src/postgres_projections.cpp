@@ -600,9 +600,10 @@ private:
 
   /// Runs what belongs to the application: its failures are its own.
   void let_work(const std::function<void(transaction&)>& work) {
-    listener_transaction tx{db_, no_limit};
+    listener_transaction tx{db_, no_limit, true};
     try {
       work(tx);
+      tx.flush();
     } catch (const connection_lost& e) {
       tx.check();
       throw error(errc::handler_failed, e.what()); // of another connection

@@ -109,6 +109,62 @@ TEST_F(range_batches, tries_the_failed_event_alone_and_goes_on) {
   EXPECT_EQ(handled(), numbers(1, 5));
 }
 
+TEST_F(range_batches, statements_that_are_sent_are_all_committed_in_order) {
+  begin(300);
+  auto insert = "insert into " + view + " (seq_no) values ($1)";
+  auto count = "select count(*) from " + view;
+  std::size_t seen = 0;
+  auto& x = handle(event_function{[&](auto& e, transaction& tx, auto&) {
+    tx.send(insert, e.event.seq_no);
+    // Whoever asks sees what was sent before.
+    if (e.event.seq_no == 150)
+      seen = std::stoul(*tx.exec(count)[0][0]);
+  }});
+  EXPECT_EQ(x.outcome, batch_outcome::committed) << x.error;
+  EXPECT_EQ(seen, 150u);
+  EXPECT_EQ(handled(), numbers(1, 300));
+}
+
+TEST_F(range_batches, a_statement_that_is_sent_and_fails_is_found) {
+  begin(20);
+  auto divide = "insert into " + view + " (seq_no) values ($1::bigint / $2::bigint)";
+  for (auto poison : {1ull, 9ull, 20ull}) {
+    auto& x = handle(event_function{[&](auto& e, transaction& tx, auto&) {
+      tx.send(divide, e.event.seq_no, e.event.seq_no == poison ? 0 : 1);
+    }});
+    EXPECT_EQ(x.outcome, batch_outcome::failed);
+    ASSERT_LT(x.next, x.entries.size());
+    EXPECT_EQ(x.entries[x.next].event.seq_no, poison);
+    EXPECT_EQ(handled(), numbers(1, poison - 1));
+  }
+}
+
+TEST_F(range_batches, what_is_sent_keeps_every_text) {
+  begin(4);
+  db.exec("create table " + table("texts") + " (seq_no bigint, x text)");
+  std::vector<std::optional<std::string>> texts{
+    "it's; a 'quote' -- \\ and $1", std::nullopt, "", "\xc3\xa4\n\t\""};
+  auto insert = "insert into " + table("texts") + " values ($1, $2)";
+  auto& x = handle(event_function{[&](auto& e, transaction& tx, auto&) {
+    tx.send(insert, e.event.seq_no, texts[e.event.seq_no - 1]);
+  }});
+  EXPECT_EQ(x.outcome, batch_outcome::committed) << x.error;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    auto where
+      = " from " + table("texts") + " where seq_no = " + std::to_string(i + 1);
+    EXPECT_EQ(db.exec("select x is null" + where), texts[i] ? "f" : "t");
+    EXPECT_EQ(db.exec("select x" + where), texts[i].value_or(""));
+  }
+}
+
+TEST_F(range_batches, what_is_sent_cannot_end_the_transaction) {
+  begin(1);
+  auto& x = handle(
+    event_function{[&](auto&, transaction& tx, auto&) { tx.send("commit"); }});
+  EXPECT_EQ(x.outcome, batch_outcome::failed);
+  EXPECT_EQ(checkpoint(), 0u);
+}
+
 TEST_F(range_batches, a_batch_handler_finds_the_culprit_by_halving) {
   begin(16);
   for (std::uint64_t poison = 1; poison <= 16; ++poison) {

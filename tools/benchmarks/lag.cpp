@@ -157,7 +157,7 @@ public:
                          "update set value = view.value + excluded.value"](
         const evented::recorded<tally>& e, evented::transaction& tx,
         evented::effects& fx) {
-        tx.exec(upsert, e.id, e.as<added>()->inc);
+        tx.send(upsert, e.id, e.as<added>()->inc);
         fx.then(e, [state, seq_no = e.seq_no] {
           auto now = steady::now();
           std::lock_guard guard{state->mutex};

@@ -169,7 +169,7 @@ protected:
                   "set value = view.value + excluded.value"](
         const evented::recorded<tally>& e, evented::transaction& tx) {
         if (auto* x = e.as<added>())
-          tx.exec(upsert, e.id, x->inc);
+          tx.send(upsert, e.id, x->inc);
       });
   }
 };

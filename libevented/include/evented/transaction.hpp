@@ -80,7 +80,23 @@ public:
                std::vector<parameter>{parameter{std::forward<Ts>(params)}...});
   }
 
+  /// Runs one statement whose rows nobody needs, sooner or later: at the latest
+  /// before the next `exec` and before the commit. Many of them travel together,
+  /// so that writing a row per event does not cost a round trip per event.
+  /// @throws sql_error for itself or for one sent before; else `exec` or the
+  ///         commit fails with that. No event is blamed for another's failure.
+  template <class... Ts>
+  void send(std::string_view sql, Ts&&... params) {
+    post(sql, std::vector<parameter>{parameter{std::forward<Ts>(params)}...});
+  }
+
 protected:
+  /// Runs it at once, where nothing better is known.
+  virtual void post(std::string_view sql,
+                    const std::vector<parameter>& params) {
+    run(sql, params);
+  }
+
   virtual rows run(std::string_view sql, const std::vector<parameter>& params)
     = 0;
 };

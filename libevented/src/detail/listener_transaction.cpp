@@ -54,8 +54,11 @@ bool controls_transaction(std::string_view sql) {
 }
 
 listener_transaction::listener_transaction(pq::connection& db,
-                                           std::chrono::milliseconds limit)
-  : db_(db), deadline_(std::chrono::steady_clock::now() + limit) {
+                                           std::chrono::milliseconds limit,
+                                           bool together)
+  : db_(db),
+    together_(together),
+    deadline_(std::chrono::steady_clock::now() + limit) {
   // nop
 }
 
@@ -70,17 +73,19 @@ bool listener_transaction::overdue() const noexcept {
   return std::chrono::steady_clock::now() > deadline_;
 }
 
-rows listener_transaction::run(std::string_view sql,
-                               const std::vector<parameter>& params) {
+void listener_transaction::refuse(std::string_view sql) const {
+  if (controls_transaction(sql))
+    throw sql_error("2D000", "a listener must not begin, end or nest "
+                             "transactions");
+  if (!failure_.empty())
+    throw sql_error("25P02", "an earlier statement of this transaction failed: "
+                               + failure_);
+}
+
+template <class F>
+auto listener_transaction::remembering(F&& f) {
   try {
-    if (controls_transaction(sql))
-      throw sql_error("2D000", "a listener must not begin, end or nest "
-                               "transactions");
-    if (!failure_.empty())
-      throw sql_error("25P02",
-                      "an earlier statement of this transaction failed: "
-                        + failure_);
-    return pq::to_rows(db_.exec_cached(std::string{sql}, params));
+    return f();
   } catch (const connection_lost& e) {
     lost_ = e;
     throw;
@@ -92,6 +97,42 @@ rows listener_transaction::run(std::string_view sql,
       transient_ = e;
     throw;
   }
+}
+
+rows listener_transaction::run(std::string_view sql,
+                               const std::vector<parameter>& params) {
+  flush();
+  return remembering([&] {
+    refuse(sql);
+    return pq::to_rows(db_.exec_cached(std::string{sql}, params));
+  });
+}
+
+void listener_transaction::post(std::string_view sql,
+                                const std::vector<parameter>& params) {
+  // So much at a time: the server holds it all, and the client waits for it as
+  // for one statement.
+  constexpr std::size_t most = 16 * 1024;
+  auto text = remembering([&] {
+    refuse(sql);
+    return together_ ? db_.execute_text(std::string{sql}, params)
+                     : std::string{};
+  });
+  if (text.empty()) {
+    run(sql, params);
+    return;
+  }
+  waiting_ += text + ';';
+  if (waiting_.size() >= most)
+    flush();
+}
+
+void listener_transaction::flush() {
+  if (waiting_.empty())
+    return;
+  auto text = std::move(waiting_);
+  waiting_.clear();
+  remembering([&] { return db_.exec(text); });
 }
 
 } // namespace evented::detail

@@ -15,7 +15,13 @@ namespace evented::detail {
 /// Remembers failures, so that a listener cannot swallow them.
 class listener_transaction : public transaction {
 public:
-  listener_transaction(pq::connection& db, std::chrono::milliseconds limit);
+  /// @param together whether statements that are only sent may wait for others:
+  ///        then `flush` has to be called at the end
+  listener_transaction(pq::connection& db, std::chrono::milliseconds limit,
+                       bool together = false);
+
+  /// Runs what was sent and still waits.
+  void flush();
 
   /// Throws what the listener must not decide about: a lost connection, a
   /// deadlock or a lock that was not to be had.
@@ -30,8 +36,21 @@ public:
 protected:
   rows run(std::string_view sql, const std::vector<parameter>& params) override;
 
+  void post(std::string_view sql,
+            const std::vector<parameter>& params) override;
+
 private:
+  /// Throws where `sql` must not be run.
+  void refuse(std::string_view sql) const;
+
+  /// Runs `f` and remembers its failure.
+  template <class F>
+  auto remembering(F&& f);
+
   pq::connection& db_;
+  bool together_;
+  /// Statements that wait, each with a semicolon.
+  std::string waiting_;
   std::chrono::steady_clock::time_point deadline_;
   std::string failure_;
   std::optional<connection_lost> lost_;

@@ -201,11 +201,52 @@ pqxx::result connection::exec_params(const std::string& sql,
   });
 }
 
+namespace {
+
+/// So many prepared statements at most: a program may build its statements from
+/// data.
+constexpr std::size_t most_cached = 100;
+
+} // namespace
+
+std::string connection::execute_text(const std::string& sql,
+                                     const std::vector<parameter>& params) {
+  if (how_.pooled || (cache_.size() >= most_cached && cache_.count(sql) == 0))
+    return {};
+  for (auto& x : params)
+    if (x.text && x.text->find('\0') != std::string::npos)
+      return {};
+  std::string result;
+  guarded([&] {
+    auto& name = cache_[sql];
+    if (name.empty()) {
+      auto fresh = "evented_" + std::to_string(next_name_++);
+      connection_->prepare(fresh, sql);
+#if !EVENTED_PQXX7
+      // Else only with the first call that is no text. Deprecated, because
+      // libpqxx 7 always does it.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+      connection_->prepare_now(fresh);
+#pragma GCC diagnostic pop
+#endif
+      name = std::move(fresh);
+    }
+    result = "execute " + name;
+    for (std::size_t i = 0; i < params.size(); ++i) {
+      result += i == 0 ? '(' : ',';
+      result += params[i].text ? connection_->quote(*params[i].text) : "null";
+    }
+    if (!params.empty())
+      result += ')';
+    return pqxx::result{};
+  });
+  return result;
+}
+
 pqxx::result connection::exec_cached(const std::string& sql,
                                      const std::vector<parameter>& params) {
-  // So many at most: a program may build its statements from data.
-  constexpr std::size_t most = 100;
-  if (how_.pooled || (cache_.size() >= most && cache_.count(sql) == 0))
+  if (how_.pooled || (cache_.size() >= most_cached && cache_.count(sql) == 0))
     return exec_params(sql, params);
   auto [found, fresh] = cache_.try_emplace(sql);
   if (fresh)

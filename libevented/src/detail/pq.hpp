@@ -80,6 +80,11 @@ public:
   pqxx::result exec_cached(const std::string& sql,
                            const std::vector<parameter>& params);
 
+  /// Returns a text that runs `sql` with these parameters, so that many such
+  /// statements can be sent as one. Empty where that cannot be done.
+  std::string execute_text(const std::string& sql,
+                           const std::vector<parameter>& params);
+
   /// Begins to hear what is announced on `channel`, a plain identifier.
   void listen(const std::string& channel);
 
