@@ -127,7 +127,8 @@ TEST_F(range_batches, statements_that_are_sent_are_all_committed_in_order) {
 
 TEST_F(range_batches, a_statement_that_is_sent_and_fails_is_found) {
   begin(20);
-  auto divide = "insert into " + view + " (seq_no) values ($1::bigint / $2::bigint)";
+  auto divide
+    = "insert into " + view + " (seq_no) values ($1::bigint / $2::bigint)";
   for (auto poison : {1ull, 9ull, 20ull}) {
     auto& x = handle(event_function{[&](auto& e, transaction& tx, auto&) {
       tx.send(divide, e.event.seq_no, e.event.seq_no == poison ? 0 : 1);
