@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -293,17 +294,20 @@ class depositor {
 public:
   depositor(bank& from, const journal& where, std::vector<uuid> ids,
             std::chrono::milliseconds pause = std::chrono::milliseconds{1})
-    : thread_([&sys = from.sys(), where, ids = std::move(ids), pause, this] {
+    : thread_([&sys = from.sys(), where, ids = std::move(ids), pause,
+               this](const std::stop_token& stopped) {
         auto accounts = spawn_entities<account>(sys, where);
         caf::scoped_actor self{sys};
-        for (std::size_t i = 0; !stop_; ++i) {
+        for (std::size_t i = 0; !stopped.stop_requested(); ++i) {
           self
             ->request(accounts, std::chrono::seconds{30}, ids[i % ids.size()],
                       deposit{1})
             .receive([&](const accepted& x) { last_ = x.seq_no; },
                      [&](const caf::error&) { ++failed_; });
           ++sent_;
-          std::this_thread::sleep_for(pause);
+          // Its pace, which ends with it.
+          std::unique_lock lock{mutex_};
+          stopping_.wait_for(lock, stopped, pause, [] { return false; });
         }
       }) {
     // nop
@@ -313,7 +317,7 @@ public:
 
   /// Ends it and returns the last number.
   std::uint64_t stop() {
-    stop_ = true;
+    thread_.request_stop();
     if (thread_.joinable())
       thread_.join();
     return last_;
@@ -326,11 +330,12 @@ public:
   }
 
 private:
-  std::atomic<bool> stop_{false};
+  std::mutex mutex_;
+  std::condition_variable_any stopping_;
   std::atomic<std::uint64_t> sent_{0};
   std::atomic<std::uint64_t> failed_{0};
   std::atomic<std::uint64_t> last_{0};
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 /// Notices where a handler is called while another call is under way.
