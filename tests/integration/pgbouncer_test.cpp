@@ -5,9 +5,8 @@
 #include "dev/directory.hpp"
 #include "support/projections.hpp"
 
-#include <libpq-fe.h>
-
 #include <fstream>
+#include <libpq-fe.h>
 #include <mutex>
 #include <set>
 
