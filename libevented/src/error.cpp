@@ -44,6 +44,12 @@ std::string_view to_string(errc code) noexcept {
     return "not_now";
   case errc::timed_out:
     return "timed_out";
+  case errc::used_command_id:
+    return "used_command_id";
+  case errc::unreadable_reply:
+    return "unreadable_reply";
+  case errc::archived:
+    return "archived";
   }
   return "unknown";
 }

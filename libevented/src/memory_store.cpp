@@ -1,3 +1,5 @@
+#include "detail/append_checks.hpp"
+
 #include <evented/codec.hpp>
 #include <evented/frontier_watch.hpp>
 #include <evented/projection_store.hpp>
@@ -107,6 +109,20 @@ struct entry {
   stored_event event;
 };
 
+using entity_key = std::pair<std::string, entity_id>;
+
+/// What is remembered of a command.
+struct command_entry {
+  uuid append_id;
+  timestamp created_at;
+  remembered_command value;
+};
+
+timestamp now() {
+  return std::chrono::time_point_cast<timestamp::duration>(
+    std::chrono::system_clock::now());
+}
+
 /// The journal of all sessions. Locked by whoever works on it, also while a
 /// listener runs: as with PostgreSQL, nobody sees what it may yet veto.
 struct journal {
@@ -116,8 +132,10 @@ struct journal {
   /// By type, in the order of seq_no.
   std::map<std::string, std::vector<entry>, std::less<>> entries;
   /// The places in `entries` of an entity's events; version 1 comes first.
-  std::map<std::pair<std::string, entity_id>, std::vector<std::size_t>>
-    histories;
+  std::map<entity_key, std::vector<std::size_t>> histories;
+  std::map<entity_key, std::map<std::string, command_entry>> commands;
+  /// Ordered by version.
+  std::map<entity_key, std::map<std::uint64_t, stored_snapshot>> snapshots;
 
   const std::vector<std::size_t>& history(const std::string& type_name,
                                           const entity_id& id) const {
@@ -159,16 +177,49 @@ public:
         throw error(errc::invalid_id,
                     "an ID of the wrong kind for this journal");
       auto& history = journal_->history(from.type_name, from.id);
-      if (history.size() <= from.after)
+      auto begin = static_cast<std::size_t>(from.after);
+      if (auto found = journal_->snapshots.find({from.type_name, from.id});
+          from.snapshot && found != journal_->snapshots.end()
+          && found->second.rbegin()->first > from.after) {
+        result[i].snapshot = found->second.rbegin()->second;
+        begin = static_cast<std::size_t>(result[i].snapshot->version);
+      }
+      if (history.size() <= begin)
         continue;
       auto& entries = journal_->entries[from.type_name];
-      auto begin = static_cast<std::size_t>(from.after);
       auto end = begin + std::min(limit, history.size() - begin);
       for (auto place = begin; place < end; ++place)
         result[i].events.push_back(entries[history[place]].event);
       result[i].more = result[i].events.size() >= limit;
     }
     return result;
+  }
+
+  void save_snapshots(std::span<const new_snapshot> batch,
+                      unsigned keep) override {
+    std::lock_guard guard{journal_->mutex};
+    for (auto& x : batch) {
+      if (journal_->history(x.type_name, x.id).size() < x.version)
+        continue;
+      auto& all = journal_->snapshots[{x.type_name, x.id}];
+      auto& to = all[x.version];
+      if (to.version == 0 || to.schema_version <= x.schema_version)
+        to = {x.version, x.schema_version, now(), x.state};
+      while (all.size() > keep)
+        all.erase(all.begin());
+    }
+  }
+
+  std::size_t forget_commands(std::chrono::seconds age,
+                              std::size_t limit) override {
+    std::lock_guard guard{journal_->mutex};
+    const auto oldest = now() - age;
+    std::size_t count = 0;
+    for (auto& [key, commands] : journal_->commands)
+      count += std::erase_if(commands, [&](auto& x) {
+        return count < limit && x.second.created_at < oldest;
+      });
+    return count;
   }
 
   rows query(std::string_view, const std::vector<parameter>&) override {
@@ -251,7 +302,7 @@ private:
                  + std::string{to_string(options_.ids)});
         else if (broken)
           step.status = append_status::skipped;
-        else if (!step.events.empty())
+        else if (!step.events.empty() || step.record)
           write(request, step);
       }
       broken = broken
@@ -265,17 +316,38 @@ private:
     auto first = journal_->last + 1;
     journal_->last += step.events.size();
     auto& history = journal_->history(request.type_name, request.id);
+    detail::refuse_bad_record(step);
+    if (step.status == append_status::failed || find_command(request, step))
+      return;
     if (history.size() != step.after)
       find_earlier_attempt(request, step, history);
     else if (acceptable(request, step) && passes_listener(request, step, first))
       store(request, step, first);
   }
 
+  /// Settles a step whose command ID was used before, maybe by itself.
+  bool find_command(const append_request& request, append_step& step) {
+    if (!step.record)
+      return false;
+    auto& known = journal_->commands[{request.type_name, request.id}];
+    auto found = known.find(step.record->command_id);
+    if (found == known.end())
+      return false;
+    if (found->second.append_id == step.append_id) {
+      step.status = append_status::stored;
+      step.seq_no = found->second.value.seq_no;
+    } else {
+      step.status = append_status::repeated;
+      step.earlier = found->second.value;
+    }
+    return true;
+  }
+
   /// An attempt whose reply was lost may have stored the step.
   void find_earlier_attempt(append_request& request, append_step& step,
                             const std::vector<std::size_t>& history) {
     step.status = append_status::conflict;
-    if (step.after > history.size()
+    if (step.events.empty() || step.after > history.size()
         || history.size() - step.after < step.events.size())
       return;
     auto& entries = journal_->entries[request.type_name];
@@ -364,8 +436,7 @@ private:
   }
 
   void store(append_request& request, append_step& step, std::uint64_t first) {
-    auto now = std::chrono::time_point_cast<std::chrono::microseconds>(
-      std::chrono::system_clock::now());
+    const auto created_at = now();
     auto& entries = journal_->entries[request.type_name];
     auto& history = journal_->histories[{request.type_name, request.id}];
     for (auto& event : step.events) {
@@ -373,11 +444,19 @@ private:
       entries.push_back({request.id,
                          step.append_id,
                          {first++, history.size(), std::string{event.name},
-                          event.schema_version, now, event.payload,
+                          event.schema_version, created_at, event.payload,
                           event.metadata, event.tags}});
     }
     step.status = append_status::stored;
-    step.seq_no = first - 1;
+    step.seq_no = step.events.empty() ? 0 : first - 1;
+    if (step.record && step.record->outcome != command_outcome::none)
+      journal_->commands[{request.type_name, request.id}].emplace(
+        step.record->command_id,
+        command_entry{step.append_id,
+                      created_at,
+                      {step.record->fingerprint, step.record->outcome,
+                       step.after + step.events.size(), step.seq_no,
+                       step.record->reply_type, step.record->reply}});
   }
 
   // -- append: checks ---------------------------------------------------------
@@ -390,7 +469,7 @@ private:
     // that a check held, although the entity has moved on since.
     for (auto i = steps.size(); i-- > 0;) {
       auto& x = steps[i];
-      if (x.status != pending || !x.events.empty())
+      if (x.status != pending || !x.events.empty() || x.record)
         continue;
       auto* next = i + 1 < steps.size() ? &steps[i + 1] : nullptr;
       if (next != nullptr && next->after == x.after

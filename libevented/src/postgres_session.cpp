@@ -1,4 +1,5 @@
 #include "detail/append_call.hpp"
+#include "detail/append_checks.hpp"
 #include "detail/arrays.hpp"
 #include "detail/event_reader.hpp"
 #include "detail/event_rows.hpp"
@@ -55,20 +56,58 @@ public:
          "select * from {schema}.append($1::text[], $2::{id_type}[], "
          "$3::bigint[], $4::smallint[], $5::text[], $6::integer[], "
          "$7::uuid[], $8::{payload_wire}[], $9::text[], $10::text[], "
-         "$11::boolean[], $12::integer[], $13::integer[], $14::text[], "
-         "$15::{id_type}[], $16::bigint[])");
-    // The lateral sub-select makes the primary key the only plan.
-    name("evented_load",
-         "select r.place, e.seq_no, e.version, e.event_name, "
-         "e.schema_version, (date_part('epoch', e.created_at) * "
-         "1e6)::bigint, e.event, e.metadata, "
-         "array_to_string(e.tags, chr(10)) "
-         "from unnest($1::text[], $2::{id_type}[], $3::bigint[]) with "
-         "ordinality as r (type_name, entity_id, after, place) "
-         "cross join lateral (select * from {schema}.event as x "
-         "where x.type_name = r.type_name and x.entity_id = r.entity_id "
-         "and x.version > r.after order by x.version limit $4::bigint) as e "
-         "order by r.place, e.version");
+         "$11::boolean[], $12::integer[], $13::integer[], "
+         "$14::text[], $15::{id_type}[], $16::uuid[], $17::bigint[], "
+         "$18::boolean[], $19::text[], $20::bigint[], $21::text[], "
+         "$22::text[], $23::bytea[], "
+         "$24::integer[], $25::text[], $26::bytea[], $27::timestamptz[], "
+         "$28::text[], $29::{id_type}[], $30::bigint[])");
+    // The lateral sub-selects make the primary keys the only plan.
+    const std::string requests
+      = "unnest($1::text[], $2::{id_type}[], $3::bigint[], $4::boolean[]) with "
+        "ordinality as r (type_name, entity_id, after, fresh, place) ";
+    const std::string event
+      = "e.seq_no, e.version, e.event_name, e.schema_version, "
+        "(date_part('epoch', e.created_at) * 1e6)::bigint, e.event, "
+        "e.metadata, array_to_string(e.tags, chr(10)) ";
+    auto events_after = [](const std::string& version) {
+      return "cross join lateral (select * from {schema}.event as x "
+             "where x.type_name = r.type_name and x.entity_id = r.entity_id "
+             "and x.version > "
+             + version + " order by x.version limit $5::bigint) as e ";
+    };
+    name("evented_load", "select r.place, " + event + "from " + requests
+                           + events_after("r.after")
+                           + "order by r.place, e.version");
+    // The same for entities that begin with a snapshot. Where seq_no is null: a
+    // snapshot (kind 1) or a horizon (kind 0), which come first.
+    name(
+      "evented_load_fresh",
+      "with r as materialized (select r.*, s.version as base, "
+      "s.schema_version, s.created_at, s.state from "
+        + requests
+        + "left join lateral (select * from {schema}.snapshot as x "
+          "where r.fresh and x.type_name = r.type_name and x.entity_id = "
+          "r.entity_id and x.version > r.after "
+          "order by x.version desc limit 1) as s on true) "
+          "select place, 0 as kind, null::bigint as seq_no, h.version as "
+          "version, h.archived::text as event_name, 0 as schema_version, "
+          "0::bigint, null::{payload_type}, null::jsonb, null::text "
+          "from r cross join lateral (select * from {schema}.horizon as x "
+          "where r.after = 0 and x.type_name = r.type_name and x.entity_id = "
+          "r.entity_id limit 1) as h "
+          "union all select place, 1, null, base, null, schema_version, "
+          "(date_part('epoch', created_at) * 1e6)::bigint, state, null, null "
+          "from r where base is not null "
+          "union all select r.place, 2, "
+        + event + "from r " + events_after("greatest(r.after, r.base)")
+        + "order by 1, 2, 4");
+    name("evented_save_snapshots",
+         "select {schema}.save_snapshots($1::text[], $2::{id_type}[], "
+         "$3::bigint[], $4::integer[], $5::{payload_wire}[], $6::integer)");
+    name("evented_forget_commands",
+         "select {schema}.forget_commands($1::bigint * interval '1 second', "
+         "$2::integer)");
     name("evented_frontier", "select {schema}.frontier()");
   }
 
@@ -81,6 +120,7 @@ public:
         if (step.status == append_status::pending) {
           step.message.clear();
           refuse_bad_tags(step);
+          refuse_bad_record(step);
         }
       }
       append_call::settle(*request);
@@ -115,6 +155,8 @@ public:
     array_builder types{text_oid};
     array_builder ids{oid_of(options_.ids)};
     array_builder after{int8_oid};
+    array_builder fresh{bool_oid};
+    auto any_fresh = false;
     for (auto& x : batch) {
       if (kind(x.id) != options_.ids || !valid(x.id))
         throw error(errc::invalid_id,
@@ -122,19 +164,57 @@ public:
       types.add(x.type_name);
       ids.add_id(x.id);
       after.add_int64(static_cast<std::int64_t>(x.after));
+      fresh.add_bool(x.snapshot);
+      any_fresh = any_fresh || x.after == 0;
     }
     auto limit = std::max<std::size_t>(16, max_events / batch.size());
     auto found
-      = db_.call("evented_load", pq::binary{std::move(types).finish()},
+      = db_.call(any_fresh ? "evented_load_fresh" : "evented_load",
+                 pq::binary{std::move(types).finish()},
                  pq::binary{std::move(ids).finish()},
-                 pq::binary{std::move(after).finish()}, std::uint64_t{limit});
+                 pq::binary{std::move(after).finish()},
+                 pq::binary{std::move(fresh).finish()}, std::uint64_t{limit});
+    const auto first = any_fresh ? 2 : 1;
     for (const auto& row : found) {
       auto& to = result[pq::number(row[0]) - 1];
-      to.events.push_back(read_event(row, 1, options_.payloads));
+      if (row[first].is_null())
+        read_beginning(to, row);
+      else
+        to.events.push_back(read_event(row, first, options_.payloads));
     }
     for (auto& x : result)
       x.more = x.events.size() >= limit;
     return result;
+  }
+
+  void save_snapshots(std::span<const new_snapshot> batch,
+                      unsigned keep) override {
+    array_builder types{text_oid};
+    array_builder ids{oid_of(options_.ids)};
+    array_builder versions{int8_oid};
+    array_builder schema_versions{int4_oid};
+    array_builder states{options_.payloads == codec::json ? text_oid
+                                                          : bytea_oid};
+    for (auto& x : batch) {
+      types.add(x.type_name);
+      ids.add_id(x.id);
+      versions.add_int64(static_cast<std::int64_t>(x.version));
+      schema_versions.add_int32(x.schema_version);
+      states.add(x.state);
+    }
+    db_.call("evented_save_snapshots", pq::binary{std::move(types).finish()},
+             pq::binary{std::move(ids).finish()},
+             pq::binary{std::move(versions).finish()},
+             pq::binary{std::move(schema_versions).finish()},
+             pq::binary{std::move(states).finish()}, std::uint64_t{keep});
+  }
+
+  std::size_t forget_commands(std::chrono::seconds age,
+                              std::size_t limit) override {
+    auto found
+      = db_.call("evented_forget_commands",
+                 static_cast<std::uint64_t>(age.count()), std::uint64_t{limit});
+    return pq::number(found[0][0]);
   }
 
   std::uint64_t frontier() override {
@@ -158,6 +238,19 @@ public:
   }
 
 private:
+  /// Reads a row that is no event: a snapshot, or a horizon.
+  void read_beginning(load_result& to, const pqxx::row& row) const {
+    auto version = pq::number(row[3]);
+    if (pq::number(row[1]) == 0) {
+      to.horizon = version;
+      to.archived = pq::text(row[4]) == "true";
+      return;
+    }
+    to.snapshot = stored_snapshot{
+      version, static_cast<std::int32_t>(pq::number(row[5])),
+      microseconds(pq::text(row[6])), read_payload(row[7], options_.payloads)};
+  }
+
   void refuse_id(append_request& request) const {
     for (auto& step : request.steps) {
       step.status = append_status::failed;

@@ -232,12 +232,7 @@ protected:
   /// Appends without any announcement, in whatever transaction `by` is.
   std::uint64_t raw_append(raw_connection& by) const {
     return std::stoull(
-      by.exec("select seq_nos[1] from " + options.schema
-              + ".append(array['thing'], array['" + to_string(uuid::v4())
-              + "'], array[1::bigint], array[0::smallint], array['happened'], "
-                "array[1], array[gen_random_uuid()], array['{\"n\":1}'], "
-                "array[null::text], '{}', array[true], array[1], array[1], "
-                "'{}', '{}', '{}')"));
+      by.exec(test::raw_append(options.schema, to_string(uuid::v4()))));
   }
 
   std::string channel() const { return "evented_" + options.schema; }

@@ -88,12 +88,7 @@ protected:
 
   /// Returns what appends one event on version 0 of `id`.
   std::string raw_append(const std::string& id) const {
-    return "select seq_nos[1] from " + options.schema
-           + ".append(array['thing'], array['" + id
-           + "'], array[1::bigint], array[0::smallint], array['happened'], "
-             "array[1], array[gen_random_uuid()], array['{\"n\":1}'], "
-             "array[null::text], '{}', array[true], array[1], array[1], '{}', "
-             "'{}', '{}')";
+    return test::raw_append(options.schema, id);
   }
 
   std::string table() const { return options.schema + ".event"; }

@@ -85,6 +85,8 @@ const char* name_of(append_status x) {
     return "failed";
   case skipped:
     return "skipped";
+  case repeated:
+    return "repeated";
   }
   return "?";
 }

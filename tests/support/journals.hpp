@@ -47,6 +47,27 @@ private:
   std::unique_ptr<PGresult, decltype(&PQclear)> result_{nullptr, &PQclear};
 };
 
+/// The last arguments of the append function for those that have no command IDs,
+/// no messages and no checks.
+inline std::string no_more_arguments() {
+  std::string result;
+  for (auto i = 0; i < 17; ++i)
+    result += i == 0 ? "'{}'" : ", '{}'";
+  return result;
+}
+
+/// Returns what appends one event to the new entity `id`, a "thing" in a journal
+/// with text IDs, and returns its number: for a transaction of the test's own.
+inline std::string raw_append(const std::string& schema,
+                              const std::string& id) {
+  return "select seq_nos[1] from " + schema + ".append(array['thing'], array['"
+         + id + "'], array[1::bigint], array[" + std::to_string(slice_of(id))
+         + "::smallint], array['happened'], array[1], "
+           "array[gen_random_uuid()], array['{\"n\":1}'], array[null::text], "
+           "'{}', array[true], array[1], array[1], "
+         + no_more_arguments() + ")";
+}
+
 /// Appends until no step is pending. Gives up after a minute.
 inline void append_all(store_session& session,
                        const std::vector<append_request*>& batch) {

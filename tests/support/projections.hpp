@@ -179,13 +179,7 @@ protected:
 
   /// Returns what appends one event of a new entity, over a raw connection.
   std::string raw_append(const std::string& id) const {
-    return "select seq_nos[1] from " + options.schema
-           + ".append(array['thing'], array['" + id
-           + "'], array[1::bigint], array[" + std::to_string(slice_of(id))
-           + "::smallint], array['happened'], array[1], "
-             "array[gen_random_uuid()], array['{\"n\":1}'], "
-             "array[null::text], '{}', array[true], array[1], array[1], '{}', "
-             "'{}', '{}')";
+    return test::raw_append(options.schema, id);
   }
 
   [[nodiscard]] static event_filter all(slice_range slices = {}) {

@@ -74,8 +74,8 @@ public:
       entity += (entity.empty() ? "" : ",") + std::to_string(++entities);
     }
     return db_.exec("select outcome is null from " + schema_ + ".append(" + rows
-                    + ", array[" + last + "], array[" + entity
-                    + "], '{}', '{}', '{}')")
+                    + ", array[" + last + "], array[" + entity + "], "
+                    + no_more_arguments() + ")")
            == "t";
   }
 

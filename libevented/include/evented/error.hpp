@@ -62,6 +62,13 @@ enum class errc : std::uint8_t {
   not_now,
   /// What was waited for did not come about in time.
   timed_out,
+  /// Another command was stored under this command ID. Nothing was stored.
+  used_command_id,
+  /// A command with this ID was stored before, the text says how, but what it
+  /// replied cannot be read any more. Nothing was stored now.
+  unreadable_reply,
+  /// An operator has archived the entity. Nothing was stored.
+  archived,
 };
 
 /// Returns the name of `code`, for example `outcome_unknown`.

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,7 +37,54 @@ enum class append_status : std::uint8_t {
   failed,
   /// Not tried, because an earlier step of the same request was not stored.
   skipped,
+  /// A command with the same ID was stored before, see `earlier`. Certainly not
+  /// stored again.
+  repeated,
 };
+
+/// Names what is remembered of a command.
+enum class command_outcome : std::uint8_t {
+  /// Nothing: the step only asks whether its ID was used before.
+  none,
+  accepted,
+  rejected,
+};
+
+/// What a command that has an ID wants to be remembered.
+struct command_record {
+  /// 1 to 200 bytes of valid UTF-8 without NUL. Unique within the entity.
+  std::string command_id;
+  /// Tells two commands apart.
+  std::uint64_t fingerprint = 0;
+  command_outcome outcome = command_outcome::none;
+  /// The reply or the rejection, opaque to the store.
+  std::string reply_type;
+  std::string reply;
+};
+
+/// What was remembered of a command.
+struct remembered_command {
+  std::uint64_t fingerprint = 0;
+  command_outcome outcome = command_outcome::none;
+  /// The entity's version after it.
+  std::uint64_t version = 0;
+  /// The number of its last event, 0 where it stored none.
+  std::uint64_t seq_no = 0;
+  std::string reply_type;
+  std::string reply;
+};
+
+/// A message that goes out once the events of its command are durable.
+struct outgoing_message {
+  /// The name of the receiver.
+  std::string target;
+  std::string message;
+  /// When, by the database's clock; nothing: at once.
+  std::optional<timestamp> due = {};
+};
+
+/// Checks whether `id` can be a command ID.
+bool valid_command_id(std::string_view id) noexcept;
 
 /// What one command asks to be stored, or to be checked, and what came of it.
 /// A check holds where the entity was at its version right after the steps
@@ -53,6 +101,10 @@ struct append_step {
   std::vector<new_event> events;
   /// What the listener gets to see, opaque to the store.
   std::shared_ptr<const void> typed;
+  /// Remembered together with the events; nothing for a command without an ID.
+  std::optional<command_record> record = {};
+  /// Stored together with the events, of which there is at least one then.
+  std::vector<outgoing_message> messages = {};
 
   // -- what came of it --------------------------------------------------------
 
@@ -67,6 +119,14 @@ struct append_step {
   std::string message;
   /// Where vetoed: what the listener returned.
   std::any veto;
+  /// Where repeated: what became of the first command with this ID.
+  remembered_command earlier;
+
+  /// Returns whether the step writes anything into the journal.
+  [[nodiscard]] bool stores() const noexcept {
+    return !events.empty()
+           || (record && record->outcome != command_outcome::none);
+  }
 };
 
 /// What one entity asks to be stored, in order. Each step rests on the ones
@@ -86,16 +146,44 @@ struct load_request {
   std::string type_name;
   entity_id id;
   std::uint64_t after = 0;
+  /// Whether to begin with the newest snapshot above `after`, where there is
+  /// one.
+  bool snapshot = false;
 };
 
-/// Some of the events that were asked for, ordered by version.
+/// The state of an entity after the event with the number `version`.
+struct stored_snapshot {
+  std::uint64_t version = 0;
+  std::int32_t schema_version = 1;
+  timestamp created_at;
+  std::string state;
+};
+
+/// Some of the events that were asked for, ordered by version, and what was
+/// asked for before them.
 struct load_result {
+  /// The events are those above its version.
+  std::optional<stored_snapshot> snapshot;
+  /// The version up to which an operator has trimmed the events; 0: none. Only
+  /// told where `load_request::after` is 0.
+  std::uint64_t horizon = 0;
+  bool archived = false;
   std::vector<stored_event> events;
   /// Whether there may be more after the last one.
   bool more = false;
 };
 
 // -- store --------------------------------------------------------------------
+
+/// A snapshot on its way into the journal.
+struct new_snapshot {
+  std::string type_name;
+  entity_id id;
+  std::uint64_t version = 0;
+  std::int32_t schema_version = 1;
+  /// Written with the journal's codec.
+  std::string state;
+};
 
 /// One connection to a journal. Used by one thread at a time.
 class store_session {
@@ -136,6 +224,21 @@ public:
   /// @throws connection_lost, sql_error
   virtual read_result read(const event_filter& filter, std::uint64_t after,
                            std::uint64_t up_to, std::size_t limit)
+    = 0;
+
+  /// Stores snapshots of several entities, and of each keeps only the newest
+  /// `keep`. Leaves out those whose event is not in the journal.
+  /// @pre `keep > 0`
+  /// @throws connection_lost, sql_error
+  virtual void save_snapshots(std::span<const new_snapshot> batch,
+                              unsigned keep)
+    = 0;
+
+  /// Forgets commands whose outcome was remembered before `age`, the oldest
+  /// first, at most `limit`; returns how many.
+  /// @throws connection_lost, sql_error
+  virtual std::size_t forget_commands(std::chrono::seconds age,
+                                      std::size_t limit)
     = 0;
 
   /// Runs one statement of the application's own, outside of any append: for

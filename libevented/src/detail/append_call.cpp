@@ -26,6 +26,96 @@ std::vector<std::uint64_t> parse_numbers(std::string_view text) {
   return result;
 }
 
+/// Reads what the append function tells of a repeated command.
+remembered_command read_remembered(std::string_view text) {
+  auto next = [&text] {
+    auto end = std::min(text.find(','), text.size());
+    auto result = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return result;
+  };
+  auto number = [&next] {
+    auto digits = next();
+    std::int64_t x = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), x);
+    return static_cast<std::uint64_t>(x);
+  };
+  remembered_command result;
+  result.fingerprint = number();
+  result.version = number();
+  result.seq_no = number();
+  result.outcome = next() == "accepted" ? command_outcome::accepted
+                                        : command_outcome::rejected;
+  result.reply = parse_bytea("\\x" + std::string{next()});
+  result.reply_type = text;
+  return result;
+}
+
+/// The arrays of the append function that say what to remember of commands.
+struct command_arrays {
+  explicit command_arrays(id_kind kind) : ids(oid_of(kind)) {
+    // nop
+  }
+
+  void add(const append_request& request, const append_step& step,
+           bool is_proved) {
+    types.add(request.type_name);
+    ids.add_id(request.id);
+    append_ids.add_uuid(step.append_id);
+    after.add_int64(static_cast<std::int64_t>(step.after));
+    proved.add_bool(is_proved);
+    if (!step.record) {
+      command_ids.add_null();
+      fingerprints.add_null();
+      outcomes.add_null();
+      reply_types.add_null();
+      replies.add_null();
+      return;
+    }
+    auto& record = *step.record;
+    command_ids.add(record.command_id);
+    fingerprints.add_int64(static_cast<std::int64_t>(record.fingerprint));
+    if (record.outcome == command_outcome::none)
+      outcomes.add_null();
+    else
+      outcomes.add(record.outcome == command_outcome::accepted ? "accepted"
+                                                               : "rejected");
+    reply_types.add(record.reply_type);
+    replies.add(record.reply);
+  }
+
+  array_builder types{text_oid};
+  array_builder ids;
+  array_builder append_ids{uuid_oid};
+  array_builder after{int8_oid};
+  array_builder proved{bool_oid};
+  array_builder command_ids{text_oid};
+  array_builder fingerprints{int8_oid};
+  array_builder outcomes{text_oid};
+  array_builder reply_types{text_oid};
+  array_builder replies{bytea_oid};
+};
+
+/// The arrays of the append function that fill the outbox.
+struct message_arrays {
+  void add(std::int32_t step, const std::vector<outgoing_message>& from) {
+    for (auto& x : from) {
+      steps.add_int32(step);
+      targets.add(x.target);
+      messages.add(x.message);
+      if (x.due)
+        due.add_timestamp(*x.due);
+      else
+        due.add_null();
+    }
+  }
+
+  array_builder steps{int4_oid};
+  array_builder targets{text_oid};
+  array_builder messages{bytea_oid};
+  array_builder due{timestamptz_oid};
+};
+
 } // namespace
 
 append_call::append_call(const journal_options& options,
@@ -42,6 +132,8 @@ append_call::append_call(const journal_options& options,
     auto left = limit;
     auto to_skip = skip;
     append_step* check = nullptr;
+    // Where the steps that a write on the same version would prove begin.
+    auto unproved = writes_.size();
     for (auto& step : request->steps) {
       if (step.status != append_status::pending)
         continue;
@@ -52,14 +144,19 @@ append_call::append_call(const journal_options& options,
       if (left == 0)
         break;
       --left;
-      if (step.events.empty()) {
+      if (step.events.empty() && !step.record) {
         check = &step;
+      } else if (step.events.empty()) {
+        writes_.push_back({request, &step, entity, false});
       } else {
+        // A write on the same version answers the checks before it.
+        check = nullptr;
+        for (; unproved < writes_.size(); ++unproved)
+          writes_[unproved].proved = true;
         // A write that does not follow the one before it may leave a hole.
         writes_.push_back({request, &step, entity, reached != step.after});
         reached = step.after + step.events.size();
-        // A write on the same version answers the checks before it.
-        check = nullptr;
+        unproved = writes_.size();
       }
     }
     // All checks after the last write ask for the same version.
@@ -78,7 +175,7 @@ bool append_call::maybe_sent() const noexcept {
                      [](auto& x) { return x.step->maybe_sent; });
 }
 
-std::array<pq::binary, 16> append_call::parameters() const {
+std::array<pq::binary, 30> append_call::parameters() const {
   array_builder types{text_oid};
   array_builder ids{oid_of(ids_)};
   array_builder versions{int8_oid};
@@ -92,11 +189,17 @@ std::array<pq::binary, 16> append_call::parameters() const {
   array_builder opens{bool_oid};
   array_builder last{int4_oid};
   array_builder entities{int4_oid};
+  command_arrays commands{ids_};
+  message_arrays messages;
   array_builder check_types{text_oid};
   array_builder check_ids{oid_of(ids_)};
   array_builder check_versions{int8_oid};
   std::int32_t place = 0;
+  std::int32_t number = 0;
   auto any_tags = std::any_of(writes_.begin(), writes_.end(), has_tags);
+  auto any_records = std::any_of(writes_.begin(), writes_.end(), [](auto& x) {
+    return x.step->record.has_value();
+  });
   for (auto& x : writes_) {
     auto version = static_cast<std::int64_t>(x.step->after);
     auto slice = static_cast<std::int16_t>(slice_of(x.request->id));
@@ -124,6 +227,9 @@ std::array<pq::binary, 16> append_call::parameters() const {
     }
     last.add_int32(place);
     entities.add_int32(x.entity);
+    if (any_records)
+      commands.add(*x.request, *x.step, x.proved);
+    messages.add(++number, x.step->messages);
   }
   for (auto& x : checks_) {
     check_types.add(x.request->type_name);
@@ -132,11 +238,35 @@ std::array<pq::binary, 16> append_call::parameters() const {
   }
   auto done
     = [](array_builder& x) { return pq::binary{std::move(x).finish()}; };
-  return {done(types),         done(ids),         done(versions),
-          done(slices),        done(names),       done(schema_versions),
-          done(append_ids),    done(payloads),    done(metadata),
-          done(tags),          done(opens),       done(last),
-          done(entities),      done(check_types), done(check_ids),
+  return {done(types),
+          done(ids),
+          done(versions),
+          done(slices),
+          done(names),
+          done(schema_versions),
+          done(append_ids),
+          done(payloads),
+          done(metadata),
+          done(tags),
+          done(opens),
+          done(last),
+          done(entities),
+          done(commands.types),
+          done(commands.ids),
+          done(commands.append_ids),
+          done(commands.after),
+          done(commands.proved),
+          done(commands.command_ids),
+          done(commands.fingerprints),
+          done(commands.outcomes),
+          done(commands.reply_types),
+          done(commands.replies),
+          done(messages.steps),
+          done(messages.targets),
+          done(messages.messages),
+          done(messages.due),
+          done(check_types),
+          done(check_ids),
           done(check_versions)};
 }
 
@@ -168,6 +298,9 @@ append_call::outcomes append_call::read(const pqxx::result& result) const {
     } else if (states[i] == "found") {
       x.status = append_status::stored;
       x.found = true;
+    } else if (states[i] == "repeated") {
+      x.status = append_status::repeated;
+      x.earlier = read_remembered(details[i]);
     } else if (states[i] == "conflict") {
       x.status = append_status::conflict;
     } else if (states[i] == "skipped") {
@@ -215,6 +348,7 @@ void append_call::apply(outcomes& from) {
     x.step->failure = x.failure;
     x.step->message = std::move(x.message);
     x.step->veto = std::move(x.veto);
+    x.step->earlier = std::move(x.earlier);
   }
   for (auto* request : requests_)
     settle(*request);
@@ -226,7 +360,8 @@ void append_call::settle(append_request& request) {
   // Checks: from the back, so that each sees what became of the step after it.
   for (auto i = steps.size(); i-- > 0;) {
     auto& x = steps[i];
-    if (x.status != pending || !x.events.empty() || i + 1 == steps.size())
+    if (x.status != pending || !x.events.empty() || x.record
+        || i + 1 == steps.size())
       continue;
     auto& next = steps[i + 1];
     if (next.after == x.after

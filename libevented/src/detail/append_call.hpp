@@ -28,6 +28,7 @@ public:
     errc failure = errc::none;
     std::string message;
     std::any veto;
+    remembered_command earlier = {};
   };
 
   struct outcomes {
@@ -53,7 +54,7 @@ public:
   [[nodiscard]] bool maybe_sent() const noexcept;
 
   /// Returns the parameters of the append function, in order.
-  std::array<pq::binary, 16> parameters() const;
+  std::array<pq::binary, 30> parameters() const;
 
   /// Returns what a result of the append function says of the steps, writes
   /// first. Checks that were not sent, since a later write answers them, are
@@ -92,6 +93,9 @@ private:
     append_step* step;
     std::int32_t entity;
     bool opens;
+    /// Whether a later write shows that the entity is where this step, which
+    /// has no events, wants it.
+    bool proved = false;
   };
 
   static bool has_tags(const item& x);
@@ -99,6 +103,7 @@ private:
   id_kind ids_;
   codec payloads_;
   std::vector<append_request*> requests_;
+  /// Steps with events or with a command ID.
   std::vector<item> writes_;
   std::vector<item> checks_;
 };

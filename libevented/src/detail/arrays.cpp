@@ -72,6 +72,13 @@ void array_builder::add_id(const entity_id& x) {
     add_int64(std::get<std::int64_t>(x));
 }
 
+void array_builder::add_timestamp(timestamp x) {
+  // Microseconds since 2000-01-01. (PostgreSQL, src/include/datatype/timestamp.h)
+  using namespace std::chrono;
+  constexpr sys_days epoch = year{2000} / January / 1;
+  add_int64((x - epoch).count());
+}
+
 void array_builder::add_null() {
   put32(0xffffffff);
   has_null_ = true;

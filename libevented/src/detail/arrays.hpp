@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/entity_id.hpp>
+#include <evented/event.hpp>
 
 #include <cstdint>
 #include <string>
@@ -29,6 +30,7 @@ public:
   void add_bool(bool x);
   void add_uuid(const uuid& x);
   void add_id(const entity_id& x);
+  void add_timestamp(timestamp x);
   void add_null();
 
   /// Returns the array. The builder is of no more use.
@@ -50,6 +52,7 @@ inline constexpr std::uint32_t int8_oid = 20;
 inline constexpr std::uint32_t int2_oid = 21;
 inline constexpr std::uint32_t int4_oid = 23;
 inline constexpr std::uint32_t text_oid = 25;
+inline constexpr std::uint32_t timestamptz_oid = 1184;
 inline constexpr std::uint32_t uuid_oid = 2950;
 
 /// Returns the oid of the column type that IDs of `kind` have.

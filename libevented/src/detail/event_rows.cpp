@@ -2,17 +2,10 @@
 
 #include "detail/arrays.hpp"
 
-#include <evented/utf8.hpp>
-
 #include <algorithm>
 #include <charconv>
 
 namespace evented {
-
-bool valid_tag(std::string_view tag) noexcept {
-  return !tag.empty() && tag.size() <= 200 && valid_text(tag)
-         && tag.find('\n') == std::string_view::npos;
-}
 
 namespace detail {
 
@@ -36,6 +29,11 @@ entity_id read_id(id_kind kind, std::string_view text) {
   return number;
 }
 
+std::string read_payload(const pqxx::field& x, codec payloads) {
+  return payloads == codec::json ? std::string{pq::text(x)}
+                                 : parse_bytea(pq::text(x));
+}
+
 stored_event read_event(const pqxx::row& row, int from, codec payloads) {
   stored_event result;
   result.seq_no = pq::number(row[from]);
@@ -43,9 +41,7 @@ stored_event read_event(const pqxx::row& row, int from, codec payloads) {
   result.name = pq::text(row[from + 2]);
   result.schema_version = static_cast<std::int32_t>(pq::number(row[from + 3]));
   result.created_at = microseconds(pq::text(row[from + 4]));
-  result.payload = payloads == codec::json
-                     ? std::string{pq::text(row[from + 5])}
-                     : parse_bytea(pq::text(row[from + 5]));
+  result.payload = read_payload(row[from + 5], payloads);
   result.metadata = pq::text(row[from + 6]);
   result.tags = split_tags(pq::text(row[from + 7]));
   return result;
@@ -91,21 +87,6 @@ std::vector<std::string> split_tags(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return result;
-}
-
-void refuse_bad_tags(append_step& step) {
-  for (auto& event : step.events) {
-    for (auto& tag : event.tags) {
-      if (valid_tag(tag))
-        continue;
-      step.status = append_status::failed;
-      step.failure = errc::invalid_event;
-      step.message = "the event " + std::string{event.name}
-                     + " has a tag that cannot be stored: 1 to 200 bytes of "
-                       "valid UTF-8 without NUL and line feed";
-      return;
-    }
-  }
 }
 
 } // namespace detail

@@ -31,7 +31,7 @@ std::string join_tags(const std::vector<std::string>& tags);
 /// Returns the tags in a text that `join_tags` made.
 std::vector<std::string> split_tags(std::string_view text);
 
-/// Fails `step` with `errc::invalid_event` where one of its tags is none.
-void refuse_bad_tags(append_step& step);
+/// Returns an event's payload, or a snapshot's state.
+std::string read_payload(const pqxx::field& x, codec payloads);
 
 } // namespace evented::detail
