@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace evented::detail {
 
 namespace {
@@ -59,7 +61,7 @@ void entity_actor::on_exit() {
 // -- messages -----------------------------------------------------------------
 
 void entity_actor::on_delivery(delivery& x) {
-  command cmd{std::move(x.content), make_response_promise(), 0, false, 0, {}};
+  command cmd{std::move(x.content), make_response_promise()};
   if (given_up_ != caf::none) {
     refuse(cmd, given_up_);
     return;
@@ -85,8 +87,11 @@ void entity_actor::on_append_done(append_job& job) {
       version_ += steps[i].events.size();
     }
     settle(cmd, steps[i]);
+    if (!steps[i].events.empty())
+      consider_snapshot();
     ++i;
   }
+  report_size();
   if (i == steps.size()) {
     in_flight_.clear();
     advance();
@@ -107,6 +112,12 @@ void entity_actor::on_append_done(append_job& job) {
       ++i;
     }
     break;
+  case append_status::repeated:
+    recall(cmd, step.earlier);
+    ++i;
+    // The first one may be another process's.
+    stale_ = stale_ || step.earlier.version > version_;
+    break;
   case append_status::vetoed:
     refuse(cmd, std::any_cast<caf::error>(std::move(step.veto)));
     ++i;
@@ -116,7 +127,7 @@ void entity_actor::on_append_done(append_job& job) {
     // Given back by the appender, for want of time. What was not sent is
     // decided again as far as it has time left.
     for (auto j = i; j < steps.size(); ++j) {
-      if (steps[j].maybe_sent) {
+      if (steps[j].maybe_sent && steps[j].stores()) {
         stale_ = true;
         refuse(in_flight_[j], out_of_time(true));
       }
@@ -144,9 +155,12 @@ void entity_actor::on_load_done(load_job& job) {
                 where());
     model_->reset();
     version_ = 0;
+    snapshot_version_ = 0;
     load(false);
     return;
   }
+  if (!begin_with(job.result))
+    return;
   for (auto& event : events) {
     try {
       if (event.version != version_ + 1)
@@ -171,7 +185,49 @@ void entity_actor::on_load_done(load_job& job) {
   stale_ = false;
   expect_news_ = false;
   undo_tentative();
+  consider_snapshot();
+  report_size();
   advance();
+}
+
+bool entity_actor::begin_with(load_result& from) {
+  if (from.archived) {
+    give_up(failure(errc::archived, "an operator has archived this entity"));
+    return false;
+  }
+  if (from.snapshot) {
+    try {
+      model_->restore(*from.snapshot);
+      version_ = from.snapshot->version;
+      snapshot_version_ = version_;
+    } catch (const std::exception& e) {
+      // One warning, not one per entity that wakes up.
+      if (!settings_->snapshots
+          || !settings_->snapshots->warned->exchange(true))
+        SPDLOG_WARN("evented: {}: the snapshot at version {} is of no use: {}; "
+                    "falling back to the events, here and wherever it happens "
+                    "from now on",
+                    where(), from.snapshot->version, e.what());
+      model_->reset();
+      ignore_snapshots_ = true;
+      load(false);
+      return false;
+    }
+  }
+  if (from.horizon <= version_)
+    return true;
+  if (!from.snapshot && !ignore_snapshots_ && !load_snapshots_) {
+    // Snapshots are switched off, but an operator has trimmed what is needed to
+    // do without.
+    load_snapshots_ = true;
+    load(false);
+    return false;
+  }
+  give_up(failure(errc::corrupt_event,
+                  "the events up to version " + std::to_string(from.horizon)
+                    + " were trimmed, and there is no snapshot that this "
+                      "program can read"));
+  return false;
 }
 
 void entity_actor::on_overdue(bool maybe_sent) {
@@ -179,7 +235,7 @@ void entity_actor::on_overdue(bool maybe_sent) {
   for (auto& cmd : in_flight_) {
     // A check stores nothing, whatever becomes of it.
     if (cmd.content->deadline <= now)
-      refuse(cmd, out_of_time(maybe_sent && cmd.events > 0));
+      refuse(cmd, out_of_time(maybe_sent && cmd.stores));
   }
   while (!queue_.empty() && queue_.front().content->deadline <= now) {
     refuse(queue_.front(), out_of_time(false));
@@ -205,14 +261,18 @@ void entity_actor::advance() {
       append();
   }
   // Commands may have been answered without an append.
-  if (stopping_ && append_ == nullptr && load_ == nullptr && queue_.empty())
+  if (stopping_ && append_ == nullptr && load_ == nullptr && queue_.empty()) {
+    consider_snapshot(true);
     quit();
+  }
 }
 
 void entity_actor::load(bool expect_news) {
   expect_news_ = expect_news;
   load_ = std::make_shared<load_job>();
-  load_->request = {settings_->type_name, id_, version_};
+  auto snapshots = (settings_->snapshots || load_snapshots_)
+                   && !ignore_snapshots_ && version_ == 0;
+  load_->request = {settings_->type_name, id_, version_, snapshots};
   if (!queue_.empty())
     load_->first_deadline = queue_.front().content->deadline;
   seam::send(this, settings_->journal.loader(), load_order{load_});
@@ -223,6 +283,8 @@ void entity_actor::append() {
   auto now = clock::now();
   while (!queue_.empty() && in_flight_.size() < max_steps
          && job->bytes < max_bytes) {
+    if (repeats_in_flight(queue_.front()))
+      break;
     auto cmd = std::move(queue_.front());
     queue_.pop_front();
     if (cmd.content->deadline <= now) {
@@ -230,8 +292,8 @@ void entity_actor::append() {
       continue;
     }
     auto step = decide(cmd);
-    if (step.events.empty() && !settings_->confirm_in_journal
-        && in_flight_.empty()) {
+    if (step.events.empty() && !step.record && in_flight_.empty()
+        && (!settings_->confirm_in_journal || cmd.decision.from_memory)) {
       settle(cmd, step);
       continue;
     }
@@ -264,8 +326,18 @@ append_step entity_actor::decide(command& x) {
       tentative_version_ += earlier.events;
     }
   };
+  const auto& content = *x.content;
   try {
-    x.decision = x.content->command->decide(*model_, id_, tentative_version_);
+    if (content.expected_version != envelope::any_version
+        && static_cast<std::uint64_t>(content.expected_version)
+             != tentative_version_) {
+      x.decision = decided{};
+      x.decision.refusal = wrong_version(content.expected_version);
+    } else {
+      x.decision = content.command->decide(
+        *model_, {id_, tentative_version_, content.trace,
+                  content.has_id ? &system() : nullptr});
+    }
     auto limit = settings_->journal.options().max_event_bytes;
     for (auto& event : x.decision.events)
       if (event.payload.size() + event.metadata.size() > limit)
@@ -287,11 +359,67 @@ append_step entity_actor::decide(command& x) {
   x.events = x.decision.events.size();
   tentative_version_ += x.events;
   if (x.events > 0) {
-    step.append_id = uuid::v4();
     step.typed = x.decision.typed;
     step.events = std::move(x.decision.events);
   }
+  if (content.has_id)
+    step.record = {content.command_id, content.command->fingerprint(system()),
+                   x.decision.outcome, std::move(x.decision.reply_type),
+                   std::move(x.decision.reply)};
+  if (x.events > 0 || step.record)
+    step.append_id = uuid::v4();
+  x.stores = step.stores();
   return step;
+}
+
+bool entity_actor::repeats_in_flight(const command& x) const {
+  return x.content->has_id
+         && std::any_of(
+           in_flight_.begin(), in_flight_.end(), [&](const command& other) {
+             return other.content->has_id
+                    && other.content->command_id == x.content->command_id;
+           });
+}
+
+void entity_actor::consider_snapshot(bool going_to_sleep) {
+  if (!settings_->snapshots || given_up_ != caf::none
+      || version_ <= snapshot_version_ || (snapshot_ && !snapshot_->done))
+    return;
+  auto& policy = *settings_->snapshots;
+  auto due = (policy.every > 0 && version_ - snapshot_version_ >= policy.every)
+             || (going_to_sleep && policy.when_put_to_sleep);
+  if (!due && policy.when) {
+    try {
+      due = policy.when(*model_, version_);
+    } catch (const std::exception& e) {
+      SPDLOG_ERROR("evented: {}: snapshot_policy::when threw: {}", where(),
+                   e.what());
+    }
+  }
+  if (!due)
+    return;
+  snapshot_ = std::make_shared<snapshot_job>();
+  snapshot_->value
+    = {settings_->type_name, id_, version_, policy.schema_version, {}};
+  snapshot_->encode = model_->snapshot();
+  snapshot_->keep = policy.keep;
+  snapshot_version_ = version_;
+  seam::send(this, settings_->journal.snapshots(), snapshot_order{snapshot_});
+}
+
+void entity_actor::report_size() {
+  if (settings_->max_bytes == 0)
+    return;
+  // Not worth a message for every byte.
+  constexpr std::size_t least = 512;
+  auto bytes = model_->bytes();
+  auto change = bytes > reported_bytes_ ? bytes - reported_bytes_
+                                        : reported_bytes_ - bytes;
+  if (change < std::max(least, reported_bytes_ / 4))
+    return;
+  reported_bytes_ = bytes;
+  if (auto to = caf::actor_cast<caf::actor>(region_))
+    seam::send(this, to, sized{incarnation_, bytes});
 }
 
 void entity_actor::undo_tentative() {
@@ -352,6 +480,30 @@ void entity_actor::settle(command& x, append_step& step) {
   }
   answer(x, x.decision.answer(
               accepted{step.after + step.events.size(), step.seq_no}));
+}
+
+void entity_actor::recall(command& x, const remembered_command& from) {
+  auto& box = *x.content->command;
+  if (from.fingerprint != box.fingerprint(system())) {
+    refuse(x, failure(errc::used_command_id,
+                      "the command ID \"" + x.content->command_id
+                        + "\" was used for another command, at version "
+                        + std::to_string(from.version)));
+    return;
+  }
+  if (auto msg = box.recall(system(), from))
+    answer(x, std::move(*msg));
+  else
+    refuse(x, std::move(msg.error()));
+}
+
+caf::error entity_actor::wrong_version(std::int64_t expected) const {
+  return caf::make_error(errc::unexpected_version,
+                         settings_->type_name + " " + to_string(id_)
+                           + ": version " + std::to_string(expected)
+                           + " was expected, but it is at version "
+                           + std::to_string(tentative_version_),
+                         tentative_version_);
 }
 
 std::string entity_actor::where() const {

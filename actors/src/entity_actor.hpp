@@ -42,7 +42,9 @@ private:
     // Valid from the decision on.
     /// How many events it stores.
     std::size_t events = 0;
-    decided decision;
+    /// Whether it stores anything.
+    bool stores = false;
+    decided decision = {};
   };
 
   // -- messages ---------------------------------------------------------------
@@ -51,6 +53,9 @@ private:
   void on_append_done(append_job& job);
   void on_load_done(load_job& job);
   void on_overdue(bool maybe_sent);
+  /// Takes the snapshot and the horizon of a load. Returns false where that ends
+  /// it: another load has begun, or the entity has given up.
+  bool begin_with(load_result& from);
 
   // -- steps ------------------------------------------------------------------
 
@@ -58,8 +63,14 @@ private:
   void advance();
   void load(bool expect_news);
   void append();
+  /// Whether `x` has to wait for a command with the same ID that is under way.
+  [[nodiscard]] bool repeats_in_flight(const command& x) const;
   /// Decides `x` on the tentative state and turns it into a step.
   append_step decide(command& x);
+  /// Writes a snapshot if it is time for one.
+  void consider_snapshot(bool going_to_sleep = false);
+  /// Tells the region about the size of the state, where it wants to know.
+  void report_size();
   void undo_tentative();
   /// Puts the commands from `first` on back into the queue, in order.
   void decide_again(std::size_t first);
@@ -72,6 +83,9 @@ private:
   void answer(command& x, caf::message msg);
   void refuse(command& x, caf::error why);
   void settle(command& x, append_step& step);
+  /// Answers with what a command with the same ID was answered.
+  void recall(command& x, const remembered_command& from);
+  [[nodiscard]] caf::error wrong_version(std::int64_t expected) const;
   [[nodiscard]] std::string where() const;
   [[nodiscard]] caf::error failure(errc code, const std::string& what) const;
   [[nodiscard]] caf::error out_of_time(bool maybe_sent) const;
@@ -98,6 +112,15 @@ private:
   bool expect_news_ = false;
   bool stopping_ = false;
   caf::error given_up_;
+
+  std::uint64_t snapshot_version_ = 0;
+  /// The last one that was ordered.
+  std::shared_ptr<snapshot_job> snapshot_;
+  /// Whether the newest snapshot turned out to be of no use.
+  bool ignore_snapshots_ = false;
+  /// Whether snapshots are needed although they are switched off.
+  bool load_snapshots_ = false;
+  std::size_t reported_bytes_ = 0;
 };
 
 } // namespace evented::detail

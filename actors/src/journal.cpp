@@ -13,7 +13,8 @@ public:
     : store_(std::move(opened)),
       watch_(std::make_shared<frontier_watch>(store_)),
       loader_(detail::spawn_loader(sys, store_)),
-      sessions_(detail::spawn_session_pool(sys, store_)) {
+      sessions_(detail::spawn_session_pool(sys, store_)),
+      snapshots_(detail::spawn_snapshot_writer(sys, store_)) {
     for (unsigned i = 0; i < store_->options().writers; ++i)
       appenders_.push_back(detail::spawn_appender(sys, store_, watch_));
   }
@@ -24,6 +25,7 @@ public:
       caf::anon_send_exit(x, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(loader_, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(sessions_, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(snapshots_, caf::exit_reason::user_shutdown);
   }
 
   state(const state&) = delete;
@@ -33,6 +35,7 @@ public:
   std::shared_ptr<frontier_watch> watch_;
   caf::actor loader_;
   caf::actor sessions_;
+  caf::actor snapshots_;
   std::vector<caf::actor> appenders_;
 };
 
@@ -64,6 +67,10 @@ const caf::actor& journal::loader() const {
 
 const caf::actor& journal::sessions() const {
   return state_->sessions_;
+}
+
+const caf::actor& journal::snapshots() const {
+  return state_->snapshots_;
 }
 
 frontier_watch& journal::watch() const {

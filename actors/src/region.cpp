@@ -2,7 +2,51 @@
 
 #include <evented/actors/region.hpp>
 
+#include <algorithm>
+
 namespace evented::detail {
+
+namespace {
+
+/// About what an entity takes besides its state: its actor, its mailbox and its
+/// place in the region (measured, rounded up).
+constexpr std::size_t entity_overhead = 2048;
+
+/// Tells a region the time as long as it lives.
+class ticker : public caf::event_based_actor {
+public:
+  ticker(caf::actor_config& cfg, caf::weak_actor_ptr whom,
+         std::chrono::milliseconds every)
+    : caf::event_based_actor(cfg), whom_(std::move(whom)), every_(every) {
+    // nop
+  }
+
+  const char* name() const override { return "evented.ticker"; }
+
+  caf::behavior make_behavior() override {
+    seam::delayed_send(this, every_, tick{});
+    return {[this](tick) {
+      auto to = caf::actor_cast<caf::actor>(whom_);
+      if (to == nullptr) {
+        quit();
+        return;
+      }
+      seam::send(this, to, tick{});
+      seam::delayed_send(this, every_, tick{});
+    }};
+  }
+
+private:
+  caf::weak_actor_ptr whom_;
+  std::chrono::milliseconds every_;
+};
+
+caf::actor spawn_ticker(caf::actor_system& sys, caf::weak_actor_ptr whom,
+                        std::chrono::milliseconds every) {
+  return sys.spawn<ticker>(std::move(whom), every);
+}
+
+} // namespace
 
 region::region(caf::actor_config& cfg,
                std::shared_ptr<const region_settings> settings)
@@ -12,6 +56,9 @@ region::region(caf::actor_config& cfg,
 }
 
 caf::behavior region::make_behavior() {
+  // A timer of the region's own would keep it alive.
+  ticker_ = spawn_ticker(system(), caf::actor_cast<caf::weak_actor_ptr>(this),
+                         tick_length());
   return settings_->make_behavior(this);
 }
 
@@ -25,52 +72,140 @@ void region::on_exit() {
     // Finishes what it has.
     seam::anon_send(x.actor, stop{});
   }
+  awake_.clear();
   residents_.clear();
+  caf::anon_send_exit(ticker_, caf::exit_reason::user_shutdown);
+  ticker_ = nullptr;
 }
 
-void region::deliver(entity_id id, std::unique_ptr<command_box> command) {
+void region::deliver(entity_id id, delivery_content from) {
+  auto refuse = [this](errc code, const std::string& why) {
+    make_response_promise().deliver(
+      evented::make_error(code, settings_->type_name + ": " + why));
+  };
   if (!valid(id)) {
-    make_response_promise().deliver(evented::make_error(
-      errc::invalid_id, settings_->type_name
-                          + ": a text ID has 1 to 512 bytes of valid UTF-8 "
-                            "without NUL"));
+    refuse(errc::invalid_id, "a text ID has 1 to 512 bytes of valid UTF-8 "
+                             "without NUL");
     return;
   }
-  auto content = std::make_shared<delivery_content>();
-  content->command = std::move(command);
-  content->deadline = clock::now() + settings_->command_timeout;
-  auto& to = residents_[id];
-  if (to.stopping) {
-    to.waiting.push_back({make_response_promise(), {std::move(content)}});
+  if (from.has_id && !valid_command_id(from.command_id)) {
+    refuse(errc::invalid_id, "a command ID has 1 to 200 bytes of valid UTF-8 "
+                             "without NUL");
     return;
   }
-  if (to.actor == nullptr)
-    spawn_entity(id, to);
-  seam::delegate(this, to.actor, delivery{std::move(content)});
+  has_command_ids_ = has_command_ids_ || from.has_id;
+  auto content = std::make_shared<delivery_content>(std::move(from));
+  auto now = clock::now();
+  content->deadline = now + settings_->command_timeout;
+  auto& to = *residents_.try_emplace(std::move(id)).first;
+  auto& x = to.second;
+  if (x.stopping) {
+    if (x.waiting.size() >= settings_->max_queue) {
+      refuse(errc::overloaded, to_string(to.first) + ": "
+                                 + std::to_string(settings_->max_queue)
+                                 + " commands wait already; try again later");
+      return;
+    }
+    x.waiting.push_back({make_response_promise(), {std::move(content)}});
+    return;
+  }
+  if (x.actor == nullptr)
+    spawn_entity(to);
+  else
+    awake_.splice(awake_.end(), awake_, x.place);
+  x.used = now;
+  seam::delegate(this, x.actor, delivery{std::move(content)});
+  keep_limits();
 }
 
-void region::spawn_entity(const entity_id& id, resident& to) {
-  to.incarnation = next_incarnation_++;
-  to.stopping = false;
+void region::spawn_entity(std::pair<const entity_id, resident>& to) {
+  auto& x = to.second;
+  x.incarnation = next_incarnation_++;
+  x.stopping = false;
+  x.used = clock::now();
+  x.bytes = entity_overhead;
+  bytes_ += x.bytes;
+  x.place = awake_.insert(awake_.end(), &to);
   auto self = caf::actor_cast<caf::weak_actor_ptr>(this);
-  to.actor = system().spawn<entity_actor>(settings_, id, to.incarnation, self);
-  by_incarnation_.emplace(to.incarnation, id);
+  x.actor
+    = system().spawn<entity_actor>(settings_, to.first, x.incarnation, self);
+  by_incarnation_.emplace(x.incarnation, to.first);
   // Runs in the thread of the dying entity, whatever it dies of. The region is
   // held weakly, or the two would keep each other alive.
-  caf::actor_cast<caf::abstract_actor*>(to.actor)->attach_functor(
-    [self, incarnation = to.incarnation](const caf::error&) {
+  caf::actor_cast<caf::abstract_actor*>(x.actor)->attach_functor(
+    [self, incarnation = x.incarnation](const caf::error&) {
       if (auto owner = caf::actor_cast<caf::actor>(self))
         seam::anon_send(owner, stopped{incarnation});
     });
 }
 
-void region::on_stopping(std::uint64_t incarnation) {
+// -- sleep --------------------------------------------------------------------
+
+std::chrono::milliseconds region::tick_length() const {
+  constexpr std::chrono::milliseconds longest{1000};
+  constexpr std::chrono::milliseconds shortest{10};
+  auto idle = settings_->idle_timeout;
+  return idle.count() == 0 ? longest : std::clamp(idle / 4, shortest, longest);
+}
+
+void region::put_to_sleep(std::pair<const entity_id, resident>& x) {
+  auto& [id, to] = x;
+  if (to.stopping)
+    return;
+  to.stopping = true;
+  awake_.erase(to.place);
+  bytes_ -= to.bytes;
+  seam::send(this, to.actor, stop{});
+}
+
+void region::keep_limits() {
+  auto too_many = [this] {
+    return (settings_->max_awake > 0 && awake_.size() > settings_->max_awake)
+           || (settings_->max_bytes > 0 && bytes_ > settings_->max_bytes
+               && awake_.size() > 1);
+  };
+  while (too_many())
+    put_to_sleep(*awake_.front());
+}
+
+void region::on_sized(std::uint64_t incarnation, std::size_t bytes) {
   auto id = by_incarnation_.find(incarnation);
   if (id == by_incarnation_.end())
     return;
   auto& x = residents_[id->second];
-  x.stopping = true;
-  seam::send(this, x.actor, stop{});
+  if (x.stopping)
+    return;
+  bytes_ += entity_overhead + bytes - x.bytes;
+  x.bytes = entity_overhead + bytes;
+  keep_limits();
+}
+
+void region::on_tick() {
+  auto now = clock::now();
+  if (settings_->idle_timeout.count() > 0)
+    while (!awake_.empty()
+           && now - awake_.front()->second.used >= settings_->idle_timeout)
+      put_to_sleep(*awake_.front());
+  if (has_command_ids_ && now >= next_forgetting_) {
+    constexpr std::chrono::seconds often{1};
+    constexpr std::chrono::seconds seldom{600};
+    next_forgetting_
+      = now + std::clamp(settings_->remember_commands / 10, often, seldom);
+    seam::send(
+      this, settings_->journal.snapshots(),
+      forget_order{settings_->type_name, settings_->remember_commands});
+  }
+}
+
+region_state region::state() const {
+  return {settings_->type_name, awake_.size(),
+          residents_.size() - awake_.size(), bytes_};
+}
+
+void region::on_stopping(std::uint64_t incarnation) {
+  auto id = by_incarnation_.find(incarnation);
+  if (id != by_incarnation_.end())
+    put_to_sleep(*residents_.find(id->second));
 }
 
 void region::on_stopped(std::uint64_t incarnation) {
@@ -80,15 +215,22 @@ void region::on_stopped(std::uint64_t incarnation) {
   auto id = std::move(found->second);
   by_incarnation_.erase(found);
   auto resident = residents_.find(id);
-  auto waiting = std::move(resident->second.waiting);
+  auto& x = resident->second;
+  if (!x.stopping) {
+    // It has died on its own.
+    awake_.erase(x.place);
+    bytes_ -= x.bytes;
+  }
+  auto waiting = std::move(x.waiting);
   if (waiting.empty()) {
     residents_.erase(resident);
     return;
   }
-  spawn_entity(id, resident->second);
-  resident->second.waiting.clear();
+  x.waiting.clear();
+  spawn_entity(*resident);
   for (auto& held : waiting)
-    held.promise.delegate(resident->second.actor, std::move(held.message));
+    held.promise.delegate(x.actor, std::move(held.message));
+  keep_limits();
 }
 
 caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {
@@ -99,6 +241,13 @@ caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {
                   + ", but this journal holds "
                   + std::string{to_string(settings.journal.options().ids)}
                   + "; set journal_options::ids");
+  if (settings.idle_timeout.count() < 0
+      || settings.remember_commands.count() < 1
+      || (settings.snapshots && settings.snapshots->keep == 0))
+    throw error(errc::invalid_options,
+                settings.type_name
+                  + ": idle_timeout is not negative, remember_commands and "
+                    "snapshot_policy::keep are at least 1");
   return sys.spawn<region>(
     std::make_shared<const region_settings>(std::move(settings)));
 }

@@ -1,5 +1,7 @@
 #include "workers.hpp"
 
+#include "lazy_session.hpp"
+
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -15,37 +17,6 @@ std::chrono::milliseconds backoff(unsigned failures) {
 }
 
 namespace {
-
-/// A connection that is made when it is needed and thrown away when it breaks.
-class lazy_session {
-public:
-  explicit lazy_session(std::shared_ptr<store> where)
-    : where_(std::move(where)) {
-    // nop
-  }
-
-  store_session& get() {
-    if (session_ == nullptr) {
-      session_ = where_->connect();
-      if (failing_)
-        SPDLOG_INFO("evented: the database is back");
-      failing_ = false;
-    }
-    return *session_;
-  }
-
-  void drop(const std::exception& why) {
-    session_.reset();
-    if (!failing_)
-      SPDLOG_WARN("evented: {}; trying again until it works", why.what());
-    failing_ = true;
-  }
-
-private:
-  std::shared_ptr<store> where_;
-  std::unique_ptr<store_session> session_;
-  bool failing_ = false;
-};
 
 class append_worker : public caf::event_based_actor {
 public:

@@ -30,6 +30,11 @@ caf::actor spawn_appender(caf::actor_system& sys, std::shared_ptr<store> where,
 /// `load_order` is answered with `load_done`, unless it is cancelled.
 caf::actor spawn_loader(caf::actor_system& sys, std::shared_ptr<store> where);
 
+/// Starts the actor that writes snapshots, many with one statement, and forgets
+/// old commands, in a thread of its own that nobody waits for.
+caf::actor spawn_snapshot_writer(caf::actor_system& sys,
+                                 std::shared_ptr<store> where);
+
 /// How often actors look for commands whose time is up.
 inline constexpr std::chrono::milliseconds tick_interval{100};
 

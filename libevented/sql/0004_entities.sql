@@ -20,7 +20,7 @@ create table {schema}.command (
   primary key (type_name, entity_id, command_id)
 );
 
-create index command_by_age on {schema}.command (created_at);
+create index command_by_age on {schema}.command (type_name, created_at);
 
 create table {schema}.snapshot (
   type_name      text collate "C" not null,
@@ -393,14 +393,15 @@ language sql volatile as $body$
    order by place
 $body$;
 
--- Forgets remembered answers that are older than p_age, at most p_limit of them,
--- and returns how many.
-create function {schema}.forget_commands(p_age interval, p_limit integer)
+-- Forgets remembered answers of an entity type that are older than p_age, at most
+-- p_limit of them, and returns how many.
+create function {schema}.forget_commands(
+  p_type text, p_age interval, p_limit integer)
 returns bigint
 language sql volatile set enable_seqscan = off set jit = off as $body$
   with old as (
     select type_name, entity_id, command_id from {schema}.command
-     where created_at < now() - p_age
+     where type_name = p_type and created_at < now() - p_age
      order by created_at
      limit p_limit
      for update skip locked),

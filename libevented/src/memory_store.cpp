@@ -210,15 +210,17 @@ public:
     }
   }
 
-  std::size_t forget_commands(std::chrono::seconds age,
+  std::size_t forget_commands(std::string_view type_name,
+                              std::chrono::seconds age,
                               std::size_t limit) override {
     std::lock_guard guard{journal_->mutex};
     const auto oldest = now() - age;
     std::size_t count = 0;
     for (auto& [key, commands] : journal_->commands)
-      count += std::erase_if(commands, [&](auto& x) {
-        return count < limit && x.second.created_at < oldest;
-      });
+      if (key.first == type_name)
+        count += std::erase_if(commands, [&](auto& x) {
+          return count < limit && x.second.created_at < oldest;
+        });
     return count;
   }
 

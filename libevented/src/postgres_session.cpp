@@ -106,8 +106,8 @@ public:
          "select {schema}.save_snapshots($1::text[], $2::{id_type}[], "
          "$3::bigint[], $4::integer[], $5::{payload_wire}[], $6::integer)");
     name("evented_forget_commands",
-         "select {schema}.forget_commands($1::bigint * interval '1 second', "
-         "$2::integer)");
+         "select {schema}.forget_commands($1::text, $2::bigint * interval '1 "
+         "second', $3::integer)");
     name("evented_frontier", "select {schema}.frontier()");
   }
 
@@ -209,10 +209,11 @@ public:
              pq::binary{std::move(states).finish()}, std::uint64_t{keep});
   }
 
-  std::size_t forget_commands(std::chrono::seconds age,
+  std::size_t forget_commands(std::string_view type_name,
+                              std::chrono::seconds age,
                               std::size_t limit) override {
     auto found
-      = db_.call("evented_forget_commands",
+      = db_.call("evented_forget_commands", type_name,
                  static_cast<std::uint64_t>(age.count()), std::uint64_t{limit});
     return pq::number(found[0][0]);
   }

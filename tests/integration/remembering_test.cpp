@@ -152,10 +152,10 @@ TEST_P(remembering, an_attempt_recognises_itself) {
 }
 
 TEST_P(remembering, a_command_without_events_rests_on_its_version) {
-  auto found = append("a", {make_step(0, 1, "c1"),
-                            make_step(1, 0, "c2", rejected),
-                            make_step(1, 1, "c3"), make_step(2, 0, "c4"),
-                            make_step(2, 0, "c5", none)});
+  auto found
+    = append("a", {make_step(0, 1, "c1"), make_step(1, 0, "c2", rejected),
+                   make_step(1, 1, "c3"), make_step(2, 0, "c4"),
+                   make_step(2, 0, "c5", none)});
   EXPECT_EQ(statuses(found), "SSSSS");
   EXPECT_EQ(append("a", make_step(2, 0, "c2", none)).earlier.version, 1u);
   EXPECT_EQ(append("a", make_step(2, 0, "c4", none)).earlier.version, 2u);
@@ -164,10 +164,11 @@ TEST_P(remembering, a_command_without_events_rests_on_its_version) {
 
 TEST_P(remembering, what_rests_on_a_repeat_is_skipped_and_no_one_else) {
   ASSERT_EQ(append("a", make_step(0, 1, "c")).status, stored);
-  append_request a{"thing",
-                   "a"s,
-                   {make_step(1, 1, "d"), make_step(2, 1, "c"), make_step(3, 1, "e")},
-                   {}};
+  append_request a{
+    "thing",
+    "a"s,
+    {make_step(1, 1, "d"), make_step(2, 1, "c"), make_step(3, 1, "e")},
+    {}};
   append_request b{"thing", "b"s, {make_step(0, 1, "c"), make_step(1, 0)}, {}};
   append_all(*session, {&a, &b});
   EXPECT_EQ(statuses(a), "SRK");
@@ -239,11 +240,12 @@ TEST_P(remembering, more_repeats_than_one_call_tries) {
 TEST_P(remembering, old_commands_are_forgotten_in_batches) {
   for (auto i = 0; i < 5; ++i)
     ASSERT_EQ(append(std::to_string(i), make_step(0, 1, "c")).status, stored);
-  EXPECT_EQ(session->forget_commands(1h, 10), 0u);
+  EXPECT_EQ(session->forget_commands("thing", 1h, 10), 0u);
+  EXPECT_EQ(session->forget_commands("other", 0s, 10), 0u);
   // By the clock of the journal, they are older than nothing.
-  EXPECT_EQ(session->forget_commands(0s, 3), 3u);
-  EXPECT_EQ(session->forget_commands(0s, 3), 2u);
-  EXPECT_EQ(session->forget_commands(0s, 3), 0u);
+  EXPECT_EQ(session->forget_commands("thing", 0s, 3), 3u);
+  EXPECT_EQ(session->forget_commands("thing", 0s, 3), 2u);
+  EXPECT_EQ(session->forget_commands("thing", 0s, 3), 0u);
   EXPECT_EQ(append("0", make_step(1, 1, "c")).status, stored);
 }
 
@@ -297,14 +299,13 @@ TEST_P(remembering, loads_many_with_and_without_snapshots) {
   append("a", make_step(0, 3));
   append("b", make_step(0, 3));
   append("c", make_step(0, 3));
-  new_snapshot all[] = {{"thing", "a"s, 3, 1, "{}"}, {"thing", "b"s, 1, 1, "{}"}};
+  new_snapshot all[]
+    = {{"thing", "a"s, 3, 1, "{}"}, {"thing", "b"s, 1, 1, "{}"}};
   session->save_snapshots(all, 1);
-  load_request what[] = {{"thing", "c"s, 0, true},
-                         {"thing", "nobody"s, 0, true},
-                         {"thing", "b"s, 0, true},
-                         {"thing", "b"s, 0, false},
-                         {"thing", "a"s, 0, true},
-                         {"thing", "b"s, 2, false}};
+  load_request what[]
+    = {{"thing", "c"s, 0, true}, {"thing", "nobody"s, 0, true},
+       {"thing", "b"s, 0, true}, {"thing", "b"s, 0, false},
+       {"thing", "a"s, 0, true}, {"thing", "b"s, 2, false}};
   auto found = session->load(what, 1000);
   std::string shape;
   for (auto& x : found)
@@ -358,7 +359,8 @@ TEST_P(remembering, a_newer_shape_of_a_snapshot_stays) {
 
 TEST_P(remembering, a_snapshot_ahead_of_the_journal_is_left_out) {
   append("a", make_step(0, 2));
-  new_snapshot all[] = {{"thing", "a"s, 3, 1, "{}"}, {"thing", "b"s, 1, 1, "{}"}};
+  new_snapshot all[]
+    = {{"thing", "a"s, 3, 1, "{}"}, {"thing", "b"s, 1, 1, "{}"}};
   session->save_snapshots(all, 1);
   EXPECT_FALSE(load("a").snapshot);
   EXPECT_FALSE(load("b").snapshot);
@@ -368,7 +370,7 @@ INSTANTIATE_TEST_SUITE_P(stores, remembering,
                          testing::Values(backend::memory, backend::postgres),
                          [](auto& x) {
                            return x.param == backend::memory ? "memory"
-                                                                : "postgres";
+                                                             : "postgres";
                          });
 
 // -- below the horizon --------------------------------------------------------
@@ -380,9 +382,9 @@ TEST_P(trimming, goes_on_after_the_last_version) {
   new_snapshot one{"thing", "a"s, 3, 1, "{}"};
   session->save_snapshots({&one, 1}, 1);
   auto trim = [&](int version) {
-    return *session->query(
-      "select " + options.schema + ".trim_entity('thing', 'a', $1::bigint)",
-      {parameter{version}})[0][0];
+    return *session->query("select " + options.schema
+                             + ".trim_entity('thing', 'a', $1::bigint)",
+                           {parameter{version}})[0][0];
   };
   EXPECT_THROW(trim(4), sql_error);
   EXPECT_EQ(trim(2), "2");

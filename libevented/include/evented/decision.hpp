@@ -1,5 +1,6 @@
 #pragma once
 
+#include <evented/trace.hpp>
 #include <evented/type_list.hpp>
 
 #include <cstdint>
@@ -225,6 +226,13 @@ public:
     return std::get_if<R>(&value_);
   }
 
+  /// Calls `f.template operator()<R>()` for each rejection type `R` until one
+  /// returns true.
+  template <class F>
+  static bool any_rejection_type(F&& f) {
+    return (f.template operator()<Rejections>() || ...);
+  }
+
   /// Calls `f` with the rejection.
   /// @pre `!accepted()`
   template <class F>
@@ -287,6 +295,12 @@ public:
 
 // -- context ------------------------------------------------------------------
 
+namespace detail {
+
+inline const evented::trace no_trace{};
+
+} // namespace detail
+
 /// What a handler may know besides the command and the state. Valid only for
 /// the duration of the call.
 template <class E>
@@ -295,6 +309,8 @@ struct context {
   const typename E::id_type& id;
   /// The number of events that the state rests on, 0 for a new entity.
   std::uint64_t version;
+  /// Where the command came from.
+  const evented::trace& trace = detail::no_trace;
 };
 
 } // namespace evented

@@ -4,6 +4,8 @@
 #include <evented/entity_id.hpp>
 #include <evented/type_list.hpp>
 
+#include <cereal/archives/portable_binary.hpp>
+
 #include <concepts>
 #include <cstdint>
 #include <string>
@@ -101,6 +103,40 @@ using decision_of
   = decltype(call_handle(std::declval<const C&>(), std::declval<const E&>(),
                          std::declval<const context<E>&>()));
 
+template <class Q, class E>
+concept has_answer_with_context
+  = requires(const Q& q, const E& e, const context<E>& ctx) {
+  answer(q, e, ctx);
+};
+
+template <class Q, class E>
+concept has_answer
+  = has_answer_with_context<Q, E> || requires(const Q& q, const E& e) {
+  answer(q, e);
+};
+
+/// Calls what answers `query`, found by argument-dependent look-up.
+template <class Q, class E>
+auto call_answer(const Q& query, const E& state, const context<E>& ctx) {
+  if constexpr (has_answer_with_context<Q, E>)
+    return answer(query, state, ctx);
+  else
+    return answer(query, state);
+}
+
+template <class E>
+struct queries_of_impl {
+  using type = queries<>;
+};
+
+template <class E>
+requires requires {
+  typename E::queries;
+}
+struct queries_of_impl<E> {
+  using type = typename E::queries;
+};
+
 // The compiler's notes name the types C, E and Event of the check that failed.
 
 template <class E, class Event>
@@ -135,6 +171,24 @@ struct check_command {
   static constexpr bool ok = true;
 };
 
+template <class E, class Q>
+struct check_query {
+  static_assert(has_answer<Q, E>,
+                "evented: the entity lists this query in `queries` but there "
+                "is no free function answer(const Query&, const Entity&[, "
+                "const evented::context<Entity>&]) in the namespace of the "
+                "query or the entity");
+  static constexpr bool ok = true;
+};
+
+template <class E, class List>
+struct check_queries;
+
+template <class E, class... Ts>
+struct check_queries<E, queries<Ts...>> {
+  static constexpr bool ok = (check_query<E, Ts>::ok && ...);
+};
+
 template <class E, class List>
 struct check_events;
 
@@ -163,6 +217,30 @@ struct check_commands<E, commands<Ts...>> {
 };
 
 } // namespace detail
+
+/// The list of an entity's queries: its member type `queries`, empty where it has
+/// none.
+template <class E>
+using queries_of = typename detail::queries_of_impl<E>::type;
+
+/// The shape of the entity's snapshots: its static member `state_version` where
+/// it has one, else 1. To be raised whenever its `serialize` changes: snapshots
+/// of another shape are not used.
+template <class E>
+constexpr std::int32_t state_version() {
+  if constexpr (requires { E::state_version; })
+    return E::state_version;
+  else
+    return 1;
+}
+
+/// Checks whether the state of `E` can be written into a snapshot: whether it
+/// has a member function template `serialize`.
+template <class E>
+concept has_snapshots
+  = requires(E& e, cereal::PortableBinaryOutputArchive& archive) {
+  e.serialize(archive);
+};
 
 /// Checks whether `E` has the shape of an entity: a name, an ID type, lists of
 /// commands and events, and a state that can be made and copied.
@@ -205,6 +283,7 @@ consteval bool check_entity() {
                 "copies");
   static_assert(detail::check_events<E, typename E::events>::ok);
   static_assert(detail::check_commands<E, typename E::commands>::ok);
+  static_assert(detail::check_queries<E, queries_of<E>>::ok);
   return true;
 }
 

@@ -234,10 +234,11 @@ public:
                               unsigned keep)
     = 0;
 
-  /// Forgets commands whose outcome was remembered before `age`, the oldest
-  /// first, at most `limit`; returns how many.
+  /// Forgets commands of an entity type whose outcome was remembered longer than
+  /// `age` ago, at most `limit`, the oldest first; returns how many.
   /// @throws connection_lost, sql_error
-  virtual std::size_t forget_commands(std::chrono::seconds age,
+  virtual std::size_t forget_commands(std::string_view type_name,
+                                      std::chrono::seconds age,
                                       std::size_t limit)
     = 0;
 

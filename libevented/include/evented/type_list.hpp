@@ -23,6 +23,14 @@ struct events {
   using variant = std::variant<Ts...>;
 };
 
+/// Lists the query types of an entity.
+template <class... Ts>
+struct queries {
+  static constexpr bool empty = sizeof...(Ts) == 0;
+  template <class T>
+  static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
+};
+
 /// Names the reply type of a decision, see `decision`.
 template <class T>
 struct replies {

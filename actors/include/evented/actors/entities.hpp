@@ -98,34 +98,76 @@ private:
   F f_;
 };
 
-template <class E, class... Cs>
-caf::behavior region_behavior(region* self, commands<Cs...>*) {
-  return {[self](const typename E::id_type& id, Cs& cmd) {
-            self->deliver(
-              id, std::make_unique<typed_command<E, Cs>>(std::move(cmd)));
-          }...,
-          [self](const stopping& x) { self->on_stopping(x.incarnation); },
-          [self](const stopped& x) { self->on_stopped(x.incarnation); }};
+/// Takes what may be said about a command besides the command itself.
+inline delivery_content with(std::unique_ptr<command_box> box) {
+  delivery_content result;
+  result.command = std::move(box);
+  return result;
 }
 
-template <class... Cs>
-bool is_command(const auto& msg, commands<Cs...>*) {
-  return (seam::has_type<Cs>(msg, 1) || ...);
+inline delivery_content with(std::unique_ptr<command_box> box, command_id& id) {
+  auto result = with(std::move(box));
+  result.command_id = std::move(id.value);
+  // An empty text is no ID, but it was meant to be one.
+  result.has_id = true;
+  return result;
+}
+
+inline delivery_content with(std::unique_ptr<command_box> box, expect x) {
+  auto result = with(std::move(box));
+  result.expected_version = static_cast<std::int64_t>(x.version);
+  return result;
+}
+
+inline delivery_content with(std::unique_ptr<command_box> box, envelope& x) {
+  auto result = with(std::move(box));
+  result.has_id = !x.id.empty();
+  result.command_id = std::move(x.id);
+  result.expected_version = x.expected_version;
+  result.trace = {std::move(x.correlation_id), std::move(x.causation_id),
+                  std::move(x.traceparent)};
+  return result;
+}
+
+template <class E, class... Cs, class... Qs>
+caf::behavior region_behavior(region* self, commands<Cs...>*, queries<Qs...>*) {
+  using id = typename E::id_type;
+  return {
+    [self](const id& to, Cs& cmd) {
+      self->deliver(
+        to, with(std::make_unique<typed_command<E, Cs>>(std::move(cmd))));
+    }...,
+    [self](const id& to, Qs& query) {
+      self->deliver(
+        to, with(std::make_unique<typed_query<E, Qs>>(std::move(query))));
+    }...,
+    [self](const stopping& x) { self->on_stopping(x.incarnation); },
+    [self](const stopped& x) { self->on_stopped(x.incarnation); },
+    [self](const sized& x) { self->on_sized(x.incarnation, x.bytes); },
+    [self](tick) { self->on_tick(); },
+    [self](control::get_state) { return self->state(); },
+    [self](const id& to, Cs& cmd, command_id& x) {
+      self->deliver(
+        to, with(std::make_unique<typed_command<E, Cs>>(std::move(cmd)), x));
+    }...,
+    [self](const id& to, Cs& cmd, const expect& x) {
+      self->deliver(
+        to, with(std::make_unique<typed_command<E, Cs>>(std::move(cmd)), x));
+    }...,
+    [self](const id& to, Cs& cmd, envelope& x) {
+      self->deliver(
+        to, with(std::make_unique<typed_command<E, Cs>>(std::move(cmd)), x));
+    }...};
+}
+
+template <class... Ts, template <class...> class List>
+bool is_one_of(const auto& msg, List<Ts...>*) {
+  return (seam::has_type<Ts>(msg, 1) || ...);
 }
 
 } // namespace detail
 
 // -- entities -----------------------------------------------------------------
-
-/// Whether the answers that rest on memory alone, namely rejections and accepts
-/// without events, are checked against the journal before they go out.
-enum class confirm : std::uint8_t {
-  /// Checked: no answer contradicts one that another process has given before.
-  journal,
-  /// Not checked: faster, right as of the last event that this process has
-  /// seen.
-  memory,
-};
 
 /// How the entities of one type live. A plain struct: set what differs from the
 /// defaults.
@@ -140,6 +182,50 @@ struct entity_options {
   /// How often a command is decided anew after a conflict.
   unsigned max_conflicts = 10;
   evented::confirm confirm = evented::confirm::journal;
+
+  /// An entity that has had nothing to do for this long is put to sleep: its
+  /// actor ends, and the next command spawns it anew. Zero: never.
+  std::chrono::milliseconds idle_timeout{120'000};
+  /// How many entities of this type are awake, about: beyond that, those that
+  /// were used least recently are put to sleep. Zero: no limit.
+  std::size_t max_awake = 0;
+  /// About how many bytes the states of those awake take: beyond that, the same
+  /// happens. Counts what a member function `memory_bytes() const` of the state
+  /// returns, else its `sizeof`, and a fixed amount per entity. Zero: no limit.
+  std::size_t max_bytes = 0;
+
+  /// How long the answers to commands with an ID are remembered.
+  std::chrono::hours remember_commands{7 * 24};
+
+  /// When to write snapshots of the state, from which an entity is rebuilt
+  /// without its earlier events. They are written beside the commands, in
+  /// another thread, and never needed: one that cannot be read, or has another
+  /// `state_version`, falls back to the events.
+  struct snapshot_policy {
+    /// After so many events since the last one. Zero: not for their number.
+    std::uint64_t every = 0;
+    /// Called after each command that has stored events.
+    std::function<bool(const E& state, std::uint64_t version)> when = {};
+    /// Before the entity is put to sleep.
+    bool when_put_to_sleep = false;
+    /// How many of an entity's snapshots are kept, at least 1.
+    unsigned keep = 2;
+  };
+
+  /// Switches snapshots on. The state needs a member function template
+  /// `serialize`, as events do.
+  entity_options& snapshots(snapshot_policy policy) {
+    static_assert(has_snapshots<E>,
+                  "evented: snapshots need a member function template "
+                  "serialize(Archive&) in the entity, as events have it");
+    snapshots_ = std::move(policy);
+    return *this;
+  }
+
+  [[nodiscard]] const std::optional<snapshot_policy>&
+  snapshots() const noexcept {
+    return snapshots_;
+  }
 
   /// Takes part in the transaction that stores the events of this entity type:
   /// called once per event as `f(const committing<E>&, transaction&)`, and
@@ -160,12 +246,16 @@ struct entity_options {
 
 private:
   std::shared_ptr<const event_listener> listener_;
+  std::optional<snapshot_policy> snapshots_;
 };
 
 /// Starts the region of the entity type `E` and returns its handle. Commands go
 /// to it as `(id, command)`, sent, requested or delegated by any actor; the
 /// answer is `(accepted)`, `(accepted, reply)` or an error of the category
-/// `evented`. The actor of an ID is spawned by the first command for it.
+/// `evented`. A `command_id`, `expect` or `envelope` may follow the command.
+/// Queries go to it as `(id, query)`; the answer is what `answer` returns. The
+/// actor of an ID is spawned by the first command for it. `control::get_state`
+/// is answered with `region_state`.
 ///
 /// The region ends, after its entities have answered, when the last handle is
 /// dropped or an exit message arrives.
@@ -182,6 +272,11 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
     .max_queue = options.max_queue,
     .max_conflicts = options.max_conflicts,
     .confirm_in_journal = options.confirm == confirm::journal,
+    .idle_timeout = options.idle_timeout,
+    .max_awake = options.max_awake,
+    .max_bytes = options.max_bytes,
+    .remember_commands = options.remember_commands,
+    .snapshots = {},
     .listener = options.listener(),
     .make_model =
       [how = where.options().payloads] {
@@ -190,25 +285,45 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
     .make_behavior =
       [](detail::region* self) {
         return detail::region_behavior<E>(
-          self, static_cast<typename E::commands*>(nullptr));
+          self, static_cast<typename E::commands*>(nullptr),
+          static_cast<queries_of<E>*>(nullptr));
       },
     .explain = {},
   };
-  auto is_command = [](const auto& msg) {
-    return msg.size() == 2
-           && detail::is_command(msg,
-                                 static_cast<typename E::commands*>(nullptr));
-  };
-  settings.explain = [is_command](const auto& msg) {
-    return is_command(msg)
+  if (auto& from = options.snapshots()) {
+    auto& to = settings.snapshots.emplace();
+    to.every = from->every;
+    to.when_put_to_sleep = from->when_put_to_sleep;
+    to.keep = from->keep;
+    to.schema_version = state_version<E>();
+    if (from->when)
+      to.when = [f = from->when](const detail::entity_model& model,
+                                 std::uint64_t version) {
+        return f(static_cast<const detail::typed_model<E>&>(model).state(),
+                 version);
+      };
+  }
+  settings.explain = [](const auto& msg) {
+    auto known
+      = (msg.size() == 2 || msg.size() == 3)
+        && (detail::is_one_of(msg, static_cast<typename E::commands*>(nullptr))
+            || (msg.size() == 2
+                && detail::is_one_of(msg,
+                                     static_cast<queries_of<E>*>(nullptr))));
+    auto named = msg.size() == 3 && !seam::has_type<command_id>(msg, 2)
+                 && !seam::has_type<expect>(msg, 2)
+                 && !seam::has_type<envelope>(msg, 2);
+    return known && !named
              ? evented::make_error(
                errc::invalid_id,
                std::string{E::type_name} + ": IDs are of kind "
                  + std::string{to_string(id_kind_of<typename E::id_type>)})
-             : evented::make_error(errc::unknown_command,
-                                   std::string{E::type_name}
-                                     + ": no command of this entity type; "
-                                       "commands are sent as (id, command)");
+             : evented::make_error(
+               errc::unknown_command,
+               std::string{E::type_name}
+                 + ": no command or query of this entity type; commands are "
+                   "sent as (id, command), with a command_id, expect or "
+                   "envelope behind it if need be, queries as (id, query)");
   };
   return detail::spawn_region(sys, std::move(settings));
 }

@@ -5,6 +5,7 @@
 
 #include <caf/error.hpp>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -46,6 +47,10 @@ caf::error make_error(errc code, std::string text);
 
 /// Returns the text of an error that `make_error` made, else an empty one.
 std::string text_of(const caf::error& err);
+
+/// Returns the version that an entity had instead of the one that a command with
+/// `expect` wanted; nothing where `err` is another error.
+std::optional<std::uint64_t> actual_version(const caf::error& err);
 
 /// Returns the code of `err`, `errc::none` where it is none of this library's.
 errc code_of(const caf::error& err);

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -77,6 +78,18 @@ struct load_job {
 struct load_batch {
   std::vector<std::shared_ptr<load_job>> jobs;
   bool lost = false;
+};
+
+/// A snapshot on its way into the journal.
+struct snapshot_job {
+  /// Without its state.
+  new_snapshot value;
+  /// Makes the state, from a copy, in the thread of the worker.
+  std::function<std::string()> encode;
+  /// How many of the entity's snapshots stay.
+  unsigned keep = 1;
+  /// Set once it is written, or given up: snapshots are never waited for.
+  std::atomic<bool> done{false};
 };
 
 } // namespace evented::detail

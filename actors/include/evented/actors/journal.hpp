@@ -40,6 +40,9 @@ public:
   /// Returns the actor that loads entities.
   [[nodiscard]] const caf::actor& loader() const;
 
+  /// Returns the actor that writes snapshots and forgets old commands.
+  [[nodiscard]] const caf::actor& snapshots() const;
+
   // -- access for projections -------------------------------------------------
 
   /// Returns the actor that runs things on a few connections.

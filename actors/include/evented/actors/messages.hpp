@@ -6,6 +6,8 @@
 #include <evented/actors/seam.hpp>
 #include <evented/uuid.hpp>
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,6 +31,90 @@ auto inspect(Inspector& f, accepted& x) {
                         field("seq_no", x.seq_no));
 }
 
+/// Answers `control::get_state`, sent to a region.
+struct region_state {
+  std::string type_name;
+  /// How many entities have an actor, without those on their way to sleep.
+  std::uint64_t awake = 0;
+  /// How many are finishing what they have before they are put to sleep.
+  std::uint64_t falling_asleep = 0;
+  /// About how many bytes those awake take, see `entity_options::max_bytes`.
+  std::uint64_t bytes = 0;
+
+  friend bool operator==(const region_state&, const region_state&) = default;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, region_state& x) {
+  return inspect_object(
+    f, x, "evented::region_state", field("type_name", x.type_name),
+    field("awake", x.awake), field("falling_asleep", x.falling_asleep),
+    field("bytes", x.bytes));
+}
+
+/// Sent after a command, makes it take effect once: whoever sends it again with
+/// the same ID gets the same answer and nothing is stored, also from another
+/// node, after a crash, and after the entity was put to sleep. Remembered per
+/// entity, for `entity_options::remember_commands`.
+///
+///   self->request(accounts, 10s, id, deposit{5}, command_id{"transfer-17"});
+struct command_id {
+  /// 1 to 200 bytes of valid UTF-8 without NUL.
+  std::string value;
+
+  command_id() = default;
+  explicit command_id(std::string text) : value(std::move(text)) {}
+  explicit command_id(const uuid& id) : value(to_string(id)) {}
+
+  friend bool operator==(const command_id&, const command_id&) = default;
+};
+
+/// Sent after a command, demands that the entity is at this version: else it is
+/// answered with `errc::unexpected_version`, see `actual_version`.
+struct expect {
+  std::uint64_t version = 0;
+
+  friend bool operator==(const expect&, const expect&) = default;
+};
+
+/// Sent after a command, says all there is to say about it.
+///
+///   self->request(accounts, 10s, id, deposit{5},
+///                 envelope{.id = "transfer-17", .expected_version = 3});
+struct envelope {
+  static constexpr std::int64_t any_version = -1;
+
+  /// See `command_id`; empty: none.
+  std::string id = {};
+  /// See `expect`.
+  std::int64_t expected_version = any_version;
+  /// Stored with the events, see `trace`.
+  std::string correlation_id = {};
+  std::string causation_id = {};
+  std::string traceparent = {};
+
+  friend bool operator==(const envelope&, const envelope&) = default;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, command_id& x) {
+  return inspect_object(f, x, "evented::command_id", field("value", x.value));
+}
+
+template <class Inspector>
+auto inspect(Inspector& f, expect& x) {
+  return inspect_object(f, x, "evented::expect", field("version", x.version));
+}
+
+template <class Inspector>
+auto inspect(Inspector& f, envelope& x) {
+  return inspect_object(f, x, "evented::envelope", field("id", x.id),
+                        field("expected_version", x.expected_version),
+                        field("correlation_id", x.correlation_id),
+                        field("causation_id", x.causation_id),
+                        field("traceparent", x.traceparent));
+}
+
 template <class Inspector>
 auto inspect(Inspector& f, uuid& x) {
   return inspect_object(f, x, "evented::uuid", field("bytes", x.bytes));
@@ -44,6 +130,31 @@ struct load_job;
 struct load_batch;
 struct delivery_content;
 struct session_job;
+struct snapshot_job;
+
+/// Asks for a snapshot to be written. There is no answer, see `snapshot_job`.
+struct snapshot_order {
+  std::shared_ptr<snapshot_job> job;
+};
+
+struct snapshot_work {
+  std::vector<std::shared_ptr<snapshot_job>> jobs;
+};
+
+/// Answers `snapshot_work` and `forget_order`.
+struct snapshot_worked {};
+
+/// Asks for commands of an entity type to be forgotten that are older than this.
+struct forget_order {
+  std::string type_name;
+  std::chrono::seconds age{0};
+};
+
+/// Tells the region about how many bytes an entity takes.
+struct sized {
+  std::uint64_t incarnation = 0;
+  std::size_t bytes = 0;
+};
 
 /// A command on its way from the region to its entity.
 struct delivery {
@@ -192,6 +303,10 @@ CAF_ADD_TYPE_ID(evented, (evented::published_event))
 CAF_ADD_TYPE_ID(evented, (std::vector<evented::published_event>))
 CAF_ADD_TYPE_ID(evented, (evented::event_batch))
 CAF_ADD_TYPE_ID(evented, (evented::ack))
+CAF_ADD_TYPE_ID(evented, (evented::command_id))
+CAF_ADD_TYPE_ID(evented, (evented::expect))
+CAF_ADD_TYPE_ID(evented, (evented::envelope))
+CAF_ADD_TYPE_ID(evented, (evented::region_state))
 #if EVENTED_CAF >= 1800
 CAF_ADD_TYPE_ID(evented, (evented::errc))
 #endif
@@ -224,6 +339,11 @@ CAF_ADD_TYPE_ID(evented_local, (evented::detail::range_stop))
 CAF_ADD_TYPE_ID(evented_local, (evented::detail::range_retry))
 CAF_ADD_TYPE_ID(evented_local, (evented::detail::range_progress))
 CAF_ADD_TYPE_ID(evented_local, (evented::detail::range_ended))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::sized))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::snapshot_order))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::snapshot_work))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::snapshot_worked))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::forget_order))
 
 CAF_END_TYPE_ID_BLOCK(evented_local)
 
@@ -251,6 +371,11 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::range_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::range_retry)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::range_progress)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::range_ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::sized)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::snapshot_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::snapshot_work)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::snapshot_worked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::forget_order)
 
 namespace evented {
 

@@ -10,12 +10,29 @@
 #include <evented/entity.hpp>
 #include <evented/event.hpp>
 
+#include <caf/expected.hpp>
 #include <caf/message.hpp>
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
+
+namespace evented {
+
+/// Whether the answers that rest on memory alone, namely rejections, accepts
+/// without events and answers to queries, are checked against the journal before
+/// they go out.
+enum class confirm : std::uint8_t {
+  /// Checked: no answer contradicts one that another process has given before.
+  journal,
+  /// Not checked: faster, right as of the last event that this process has
+  /// seen.
+  memory,
+};
+
+} // namespace evented
 
 namespace evented::detail {
 
@@ -30,17 +47,50 @@ struct decided {
   std::function<caf::message(const accepted&)> answer;
   /// Runs after the commit, on the state that the model has confirmed.
   std::function<void()> effect;
+  /// Whether the answer may go out although another process may have appended.
+  bool from_memory = false;
+  /// What is to be remembered of a command with an ID.
+  command_outcome outcome = command_outcome::none;
+  std::string reply_type;
+  std::string reply;
 };
 
 class entity_model;
 
-/// A command of any type.
+/// What a command is decided on, besides the state.
+struct decide_on {
+  const entity_id& id;
+  std::uint64_t version;
+  const evented::trace& trace;
+  /// Set where the answer is to be remembered.
+  caf::actor_system* remember;
+};
+
+/// A command or query of any type.
 struct command_box {
   virtual ~command_box() = default;
-  virtual decided decide(entity_model& model, const entity_id& id,
-                         std::uint64_t version)
-    = 0;
+
+  virtual decided decide(entity_model& model, const decide_on& on) = 0;
+
+  /// Tells this command from others that have the same ID.
+  [[nodiscard]] virtual std::uint64_t
+  fingerprint(caf::actor_system& sys) const = 0;
+
+  /// Returns the answer that was given before, which is an error where it was
+  /// not accepted, or cannot be read.
+  [[nodiscard]] virtual caf::expected<caf::message>
+  recall(caf::actor_system& sys, const remembered_command& from) const = 0;
 };
+
+/// Returns the 64-bit FNV-1a hash of `bytes` (G. Fowler, L. Noll, K. Vo).
+inline std::uint64_t hash_of(std::string_view bytes) noexcept {
+  std::uint64_t hash = 14695981039346656037ULL;
+  for (auto c : bytes) {
+    hash ^= static_cast<std::uint8_t>(c);
+    hash *= 1099511628211ULL;
+  }
+  return hash;
+}
 
 /// The state of one entity, twice: as confirmed by the journal, and with what
 /// is on its way there. So accepting copies no state, and only a failed append
@@ -64,6 +114,16 @@ public:
 
   /// Begins anew, with no events.
   virtual void reset() = 0;
+
+  /// Begins anew with a snapshot.
+  /// @throws anything where it is of another shape or cannot be decoded
+  virtual void restore(const stored_snapshot& from) = 0;
+
+  /// Returns what encodes the confirmed state as it is now, in any thread.
+  [[nodiscard]] virtual std::function<std::string()> snapshot() const = 0;
+
+  /// Returns about how many bytes the state takes.
+  [[nodiscard]] virtual std::size_t bytes() const = 0;
 };
 
 /// The model of the entity type `E`.
@@ -95,24 +155,78 @@ public:
     tentative_ = E{};
   }
 
+  void restore(const stored_snapshot& from) override {
+    if constexpr (has_snapshots<E>) {
+      if (from.schema_version != state_version<E>())
+        throw error(errc::incompatible, "it has the shape "
+                                          + std::to_string(from.schema_version)
+                                          + ", and this program knows "
+                                          + std::to_string(state_version<E>()));
+      confirmed_ = decode<E>(codec_, from.state);
+      tentative_ = confirmed_;
+    } else {
+      throw error(errc::incompatible, "the state has no `serialize`");
+    }
+  }
+
+  [[nodiscard]] std::function<std::string()> snapshot() const override {
+    if constexpr (has_snapshots<E>)
+      return [how = codec_, state = confirmed_] { return encode(how, state); };
+    else
+      return {};
+  }
+
+  [[nodiscard]] std::size_t bytes() const override {
+    if constexpr (requires { confirmed_.memory_bytes(); })
+      return 2 * static_cast<std::size_t>(confirmed_.memory_bytes());
+    else
+      return 2 * sizeof(E);
+  }
+
+  [[nodiscard]] const E& state() const noexcept { return confirmed_; }
+
+  /// Answers `query` from the tentative state.
+  template <class Q>
+  decided ask(const Q& query, const decide_on& on) {
+    context<E> ctx{std::get<typename E::id_type>(on.id), on.version, on.trace};
+    decided result;
+    if constexpr (requires { Q::confirm; })
+      result.from_memory = Q::confirm == confirm::memory;
+    else
+      result.from_memory = true;
+    result.answer = [value = call_answer<Q, E>(query, tentative_, ctx)](
+                      const accepted&) { return caf::make_message(value); };
+    return result;
+  }
+
   /// Runs the handler of `cmd` on the tentative state.
   template <class C>
-  decided decide(const C& cmd, const entity_id& id, std::uint64_t version) {
-    context<E> ctx{std::get<typename E::id_type>(id), version};
+  decided decide(const C& cmd, const decide_on& on) {
+    context<E> ctx{std::get<typename E::id_type>(on.id), on.version, on.trace};
     auto decision = call_handle<C, E>(cmd, tentative_, ctx);
     using reply_type = typename decltype(decision)::reply_type;
     decided result;
+    auto remember = [&]([[maybe_unused]] const auto& value) {
+      if (on.remember == nullptr)
+        return;
+      result.reply_type = struct_name<std::decay_t<decltype(value)>>();
+      result.reply = seam::to_bytes(*on.remember, value);
+    };
     if (!decision.accepted()) {
+      result.outcome = command_outcome::rejected;
       decision.visit_rejection([&](auto& why) {
+        remember(why);
         result.refusal = caf::make_error(errc::rejected, std::move(why));
       });
       return result;
     }
+    result.outcome = command_outcome::accepted;
     auto& part = decision.acceptance_part();
     std::string metadata;
     if constexpr (!std::is_same_v<metadata_of<E>, no_metadata>)
       if (part.metadata)
         metadata = to_json(*part.metadata);
+    metadata = add_trace(std::move(metadata), on.trace);
     result.events.reserve(part.events.size());
     for (auto& event : part.events)
       result.events.push_back(encode_one(event, metadata));
@@ -122,7 +236,9 @@ public:
     if constexpr (std::is_void_v<reply_type>) {
       result.answer = [](const accepted& a) { return caf::make_message(a); };
     } else {
-      result.answer = [value = part.reply(tentative_)](const accepted& a) {
+      auto value = part.reply(tentative_);
+      remember(value);
+      result.answer = [value = std::move(value)](const accepted& a) {
         return caf::make_message(a, value);
       };
     }
@@ -179,18 +295,96 @@ struct typed_command : command_box {
     // nop
   }
 
-  decided decide(entity_model& model, const entity_id& id,
-                 std::uint64_t version) override {
-    return static_cast<typed_model<E>&>(model).decide(value, id, version);
+  decided decide(entity_model& model, const decide_on& on) override {
+    return static_cast<typed_model<E>&>(model).decide(value, on);
+  }
+
+  [[nodiscard]] std::uint64_t
+  fingerprint(caf::actor_system& sys) const override {
+    std::string text{struct_name<C>()};
+    text += '\0';
+    return hash_of(text + seam::to_bytes(sys, value));
+  }
+
+  [[nodiscard]] caf::expected<caf::message>
+  recall(caf::actor_system& sys,
+         const remembered_command& from) const override {
+    using decision = decision_of<C, E>;
+    using reply_type = typename decision::reply_type;
+    accepted where{from.version, from.seq_no};
+    if (from.outcome == command_outcome::accepted) {
+      if constexpr (std::is_void_v<reply_type>) {
+        return caf::make_message(where);
+      } else if (reply_type reply{}; read(sys, from, reply)) {
+        return caf::make_message(where, std::move(reply));
+      }
+      return unreadable(from, "accepted");
+    }
+    caf::error result;
+    auto try_one = [&]<class R>() {
+      R why{};
+      if (!read(sys, from, why))
+        return false;
+      result = caf::make_error(errc::rejected, std::move(why));
+      return true;
+    };
+    if (decision::any_rejection_type(try_one))
+      return result;
+    return unreadable(from, "rejected");
   }
 
   C value;
+
+private:
+  template <class T>
+  static bool read(caf::actor_system& sys, const remembered_command& from,
+                   T& to) {
+    return from.reply_type == struct_name<T>()
+           && seam::from_bytes(sys, from.reply, to);
+  }
+
+  static caf::error unreadable(const remembered_command& from,
+                               const std::string& what) {
+    return evented::make_error(
+      errc::unreadable_reply,
+      "a command with this ID was " + what + " before, at version "
+        + std::to_string(from.version) + " (seq_no "
+        + std::to_string(from.seq_no)
+        + "), but this program cannot read its answer of type \""
+        + from.reply_type + "\"");
+  }
+};
+
+template <class E, class Q>
+struct typed_query : command_box {
+  explicit typed_query(Q x) : value(std::move(x)) {
+    // nop
+  }
+
+  decided decide(entity_model& model, const decide_on& on) override {
+    return static_cast<typed_model<E>&>(model).ask(value, on);
+  }
+
+  [[nodiscard]] std::uint64_t fingerprint(caf::actor_system&) const override {
+    return 0;
+  }
+
+  [[nodiscard]] caf::expected<caf::message>
+  recall(caf::actor_system&, const remembered_command&) const override {
+    return caf::make_message();
+  }
+
+  Q value;
 };
 
 /// What a `delivery` carries.
 struct delivery_content {
   std::unique_ptr<command_box> command;
   clock::time_point deadline;
+  bool has_id = false;
+  std::string command_id;
+  std::int64_t expected_version = envelope::any_version;
+  evented::trace trace;
 };
 
 } // namespace evented::detail

@@ -7,8 +7,12 @@
 
 #include <caf/event_based_actor.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <functional>
+#include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,6 +27,18 @@ using unknown_message = caf::type_erased_tuple;
 using unknown_message = caf::message;
 #endif
 
+/// When the snapshots of an entity type are written.
+struct snapshot_settings {
+  std::uint64_t every = 0;
+  std::function<bool(const entity_model&, std::uint64_t)> when;
+  bool when_put_to_sleep = false;
+  unsigned keep = 1;
+  std::int32_t schema_version = 1;
+  /// Whether one that could not be used was logged already.
+  std::shared_ptr<std::atomic<bool>> warned
+    = std::make_shared<std::atomic<bool>>(false);
+};
+
 /// What a region and its entities know of their type.
 struct region_settings {
   std::string type_name;
@@ -32,6 +48,11 @@ struct region_settings {
   std::size_t max_queue;
   unsigned max_conflicts;
   bool confirm_in_journal;
+  std::chrono::milliseconds idle_timeout;
+  std::size_t max_awake;
+  std::size_t max_bytes;
+  std::chrono::seconds remember_commands;
+  std::optional<snapshot_settings> snapshots;
   std::shared_ptr<const event_listener> listener;
   std::function<std::unique_ptr<entity_model>()> make_model;
   std::function<caf::behavior(region*)> make_behavior;
@@ -39,7 +60,8 @@ struct region_settings {
   std::function<caf::error(const unknown_message&)> explain;
 };
 
-/// Delivers commands to the actors of the entities and spawns them.
+/// Delivers commands to the actors of the entities, spawns them, and puts those
+/// to sleep that were used least recently.
 ///
 /// Stopping loses and reorders nothing: the entity asks, the region holds back
 /// what arrives from then on, the entity finishes what it has, and what was
@@ -58,11 +80,18 @@ public:
   // -- called by the behavior -------------------------------------------------
 
   /// Hands the message that is being handled to the entity.
-  void deliver(entity_id id, std::unique_ptr<command_box> command);
+  void deliver(entity_id id, delivery_content content);
 
   void on_stopping(std::uint64_t incarnation);
 
   void on_stopped(std::uint64_t incarnation);
+
+  void on_sized(std::uint64_t incarnation, std::size_t bytes);
+
+  /// Puts to sleep what was not used for long.
+  void on_tick();
+
+  [[nodiscard]] region_state state() const;
 
 private:
   struct held_back {
@@ -70,19 +99,37 @@ private:
     delivery message;
   };
 
+  struct resident;
+
+  /// Those awake and not stopping, the least recently used first.
+  using awake_list = std::list<std::pair<const entity_id, resident>*>;
+
   struct resident {
     caf::actor actor;
     std::uint64_t incarnation = 0;
     bool stopping = false;
     std::vector<held_back> waiting;
+    clock::time_point used = {};
+    std::size_t bytes = 0;
+    awake_list::iterator place = {};
   };
 
-  void spawn_entity(const entity_id& id, resident& to);
+  void spawn_entity(std::pair<const entity_id, resident>& to);
+  void put_to_sleep(std::pair<const entity_id, resident>& x);
+  /// Puts entities to sleep until the limits are kept.
+  void keep_limits();
+  [[nodiscard]] std::chrono::milliseconds tick_length() const;
 
   std::shared_ptr<const region_settings> settings_;
   std::unordered_map<entity_id, resident> residents_;
   std::unordered_map<std::uint64_t, entity_id> by_incarnation_;
   std::uint64_t next_incarnation_ = 1;
+  awake_list awake_;
+  /// What those in `awake_` take.
+  std::size_t bytes_ = 0;
+  caf::actor ticker_;
+  bool has_command_ids_ = false;
+  clock::time_point next_forgetting_ = {};
 };
 
 caf::actor spawn_region(caf::actor_system& sys, region_settings settings);

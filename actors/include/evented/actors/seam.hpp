@@ -14,6 +14,8 @@
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/behavior.hpp>
+#include <caf/binary_deserializer.hpp>
+#include <caf/binary_serializer.hpp>
 #include <caf/error.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/message.hpp>
@@ -32,9 +34,11 @@
 #endif
 
 #include <chrono>
+#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 namespace evented {
 
@@ -136,6 +140,36 @@ void on_unknown(caf::event_based_actor* self, F f) {
       return f(x);
     });
 #pragma GCC diagnostic pop
+#endif
+}
+
+/// Returns `x` in CAF's binary form.
+template <class T>
+std::string to_bytes(caf::actor_system& sys, const T& x) {
+#if EVENTED_CAF < 1800
+  std::vector<char> bytes;
+  caf::binary_serializer sink{sys, bytes};
+  if (auto err = sink(const_cast<T&>(x)))
+    throw std::runtime_error("a message cannot be written");
+  return {bytes.begin(), bytes.end()};
+#else
+  caf::byte_buffer bytes;
+  caf::binary_serializer sink{sys, bytes};
+  if (!sink.apply(x))
+    throw std::runtime_error("a message cannot be written");
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+#endif
+}
+
+/// Reads what `to_bytes` has written, all of it. Returns whether that worked.
+template <class T>
+bool from_bytes(caf::actor_system& sys, const std::string& bytes, T& x) {
+#if EVENTED_CAF < 1800
+  caf::binary_deserializer source{sys, bytes.data(), bytes.size()};
+  return source(x) == caf::none && source.remaining() == 0;
+#else
+  caf::binary_deserializer source{sys, bytes.data(), bytes.size()};
+  return source.apply(x) && source.remaining() == 0;
 #endif
 }
 
