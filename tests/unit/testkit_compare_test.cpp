@@ -100,7 +100,7 @@ public:
   explicit closed(int x) : x_(x) {}
 
 private:
-  int x_;
+  [[maybe_unused]] int x_;
 };
 
 class own {

@@ -67,9 +67,10 @@ result<E, C> decide(const story<E>& before, const C& cmd) {
   using decision_type = typename result<E, C>::decision_type;
   result<E, C> to;
   to.state = before.state;
-  std::string who = "the handler";
+  std::shared_ptr<decision_type> decision;
+  std::function<std::string()> who = [] { return "the handler"; };
   try {
-    auto decision
+    decision
       = std::make_shared<decision_type>(evented::detail::call_handle<C, E>(
         cmd, before.state, context<E>{before.id, before.version}));
     if (!decision->accepted()) {
@@ -78,10 +79,10 @@ result<E, C> decide(const story<E>& before, const C& cmd) {
     }
     auto& part = decision->acceptance_part();
     for (auto& event : part.events) {
-      who = "apply(" + show_named(event) + ")";
+      who = [&event] { return "apply(" + show_named(event) + ")"; };
       apply_to(to.state, event);
     }
-    who = "the function of .reply(..)";
+    who = [] { return "the function of .reply(..)"; };
     if constexpr (!std::is_void_v<typename decision_type::reply_type>)
       to.reply = part.reply(to.state);
     to.events = std::make_shared<const typename result<E, C>::event_list>(
@@ -89,7 +90,7 @@ result<E, C> decide(const story<E>& before, const C& cmd) {
     to.metadata = std::move(part.metadata);
     to.effect = std::move(part.effect);
   } catch (...) {
-    to.thrown = who + " threw: " + what_was_thrown();
+    to.thrown = who() + " threw: " + what_was_thrown();
     to.state = before.state;
   }
   return to;

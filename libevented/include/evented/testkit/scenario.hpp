@@ -76,29 +76,32 @@ public:
 
   // -- deciding ---------------------------------------------------------------
 
-  /// Runs the handler of `cmd` and applies what it decides. Besides, checks
-  /// what would show only in production, see docs/testing.md: that the handler
-  /// decides the same when it is asked again, and that the events survive their
-  /// codecs and mean the same to the state afterwards.
+  /// Runs the handler of `cmd`, applies what it decides, and returns that as an
+  /// `outcome`. Besides, checks what would show only in production, see
+  /// docs/testing.md: that the handler decides the same when it is asked again,
+  /// and that the events survive their codecs and mean the same to the state
+  /// afterwards. An exception is reported by what follows, unless that is
+  /// `then_throws`.
   template <class C>
-  outcome<E, C> when(C cmd, const char* file = __builtin_FILE(),
-                     int line = __builtin_LINE()) && {
+  auto when(C cmd, const char* file = __builtin_FILE(),
+            int line = __builtin_LINE()) && {
     return decide(std::move(story_), std::move(cmd), {file, line});
   }
 
   template <class C>
-  outcome<E, C> when(C cmd, const char* file = __builtin_FILE(),
-                     int line = __builtin_LINE()) const& {
+  auto when(C cmd, const char* file = __builtin_FILE(),
+            int line = __builtin_LINE()) const& {
     return decide(story_, std::move(cmd), {file, line});
   }
 
 private:
   template <class C>
-  static outcome<E, C> decide(detail::story<E> from, C cmd, location where) {
+  static auto decide(detail::story<E> from, C cmd, location where) {
     static_assert(E::commands::template contains<C>,
                   "evented: when(..) takes a command from the entity's list "
                   "`commands`");
-    return {std::move(from), std::move(cmd), where};
+    if constexpr (E::commands::template contains<C>)
+      return outcome<E, C>{std::move(from), std::move(cmd), where};
   }
 
   template <class T>
