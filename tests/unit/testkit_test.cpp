@@ -9,6 +9,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace shop {
@@ -319,6 +320,16 @@ TEST(testkit, takes_any_number_of_commands_in_a_loop) {
     x = x.when(add_line{"tea", 1}).then_accepted();
   x.when(add_line{"tea", 1}).then_rejected(too_many{0});
   EXPECT_EQ(x.state().total(), 10u);
+}
+
+TEST(testkit, takes_long_histories) {
+  auto x = given<order>(order_closed{});
+  for (auto i = 0; i < 100000; ++i)
+    x = std::move(x).given(line_added{});
+  EXPECT_EQ(x.version(), 100001u);
+  auto copy = x;
+  x = given<order>();
+  copy.when(add_line{}).then_rejected(closed{});
 }
 
 TEST(testkit, tells_handlers_the_version_that_it_was_given) {

@@ -23,9 +23,10 @@ void normalize(json::Value& x, json::Document::AllocatorType& memory) {
   if (!x.IsObject())
     return;
   std::vector<json::Value::Member*> members;
-  for (auto& member : x.GetObject()) {
-    normalize(member.value, memory);
-    members.push_back(&member);
+  // `<`, since C++20 finds the `!=` of these iterators ambiguous.
+  for (auto i = x.MemberBegin(); i < x.MemberEnd(); ++i) {
+    normalize(i->value, memory);
+    members.push_back(&*i);
   }
   auto key = [](auto* member) {
     return std::string_view{member->name.GetString(),

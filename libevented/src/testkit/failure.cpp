@@ -1,5 +1,4 @@
 #include <evented/testkit/failure.hpp>
-#include <evented/testkit/story.hpp>
 
 #include <string_view>
 #include <utility>
@@ -45,13 +44,6 @@ std::string to_string(const failure& x) {
 check_failed::check_failed(const failure& x)
   : std::logic_error(with_location(x)) {
   // nop
-}
-
-std::vector<std::string> detail::show_lines(const std::vector<line>& xs) {
-  std::vector<std::string> result;
-  for (auto& x : xs)
-    result.push_back(x.show(x.value.get()));
-  return result;
 }
 
 void on_failure(std::function<void(const failure&)> f) {

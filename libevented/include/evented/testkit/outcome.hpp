@@ -250,13 +250,11 @@ public:
     after.state = result_.state;
     after.version += result_.events->size();
     after.effects = effects();
-    after.lines.push_back(
-      detail::make_line(cmd_, detail::show_command_line<C>));
-    for (auto& event : *result_.events)
-      after.lines.push_back(detail::make_line(
-        std::shared_ptr<const typename event_list::value_type>{result_.events,
-                                                               &event},
-        detail::show_event_line<typename event_list::value_type>));
+    using event = typename event_list::value_type;
+    after.past.push_back({cmd_, detail::show_command_line<C>});
+    for (auto& x : *result_.events)
+      after.past.push_back({std::shared_ptr<const event>{result_.events, &x},
+                            detail::show_event_line<event>});
     return scenario<E>{std::move(after)};
   }
 
@@ -331,7 +329,7 @@ private:
               std::vector<std::string> got) {
     fail({.where = where_,
           .summary = std::move(summary),
-          .given = detail::show_lines(before_.lines),
+          .given = before_.past.show(),
           .when = {detail::show_named(*cmd_)},
           .expected = std::move(expected),
           .got = std::move(got)});

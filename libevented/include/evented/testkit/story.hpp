@@ -25,12 +25,6 @@ struct line {
   std::string (*show)(const void*) = nullptr;
 };
 
-/// Returns a line for `x`, which is an event, a variant of events or a command.
-template <class T>
-line make_line(std::shared_ptr<const T> x, std::string (*show)(const void*)) {
-  return {std::move(x), show};
-}
-
 template <class T>
 std::string show_event_line(const void* x) {
   return show_named(*static_cast<const T*>(x));
@@ -41,8 +35,20 @@ std::string show_command_line(const void* x) {
   return "-> " + show_named(*static_cast<const T*>(x));
 }
 
-/// Renders the past.
-std::vector<std::string> show_lines(const std::vector<line>& xs);
+/// The past of a scenario. A list that its copies share, so that each of many
+/// commands in a row copies nothing.
+class history {
+public:
+  /// Appends `x`.
+  void push_back(line x);
+
+  /// Renders the past, the oldest line first.
+  [[nodiscard]] std::vector<std::string> show() const;
+
+private:
+  struct node;
+  std::shared_ptr<node> last_;
+};
 
 /// An ID for entities whose ID does not matter.
 template <class E>
@@ -70,20 +76,20 @@ struct story {
   typename E::id_type id = default_id<E>();
   std::uint64_t version = 0;
   std::size_t effects = 0;
-  std::vector<line> lines;
+  history past;
   std::vector<codec> forms{codec::json, codec::binary};
   bool pure = true;
 
   /// Appends an event, or a variant of events.
   template <class T>
   void add_event(std::shared_ptr<const T> event) {
-    lines.push_back(make_line(event, show_event_line<T>));
+    past.push_back({event, show_event_line<T>});
     try {
       apply_to(state, *event);
     } catch (...) {
       fail({.where = {},
             .summary = "an event that was given cannot be applied",
-            .given = show_lines(lines),
+            .given = past.show(),
             .when = {},
             .expected = {},
             .got = {"exception " + what_was_thrown()}});
