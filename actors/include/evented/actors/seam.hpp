@@ -20,6 +20,7 @@
 #include <caf/event_based_actor.hpp>
 #include <caf/message.hpp>
 #include <caf/response_promise.hpp>
+#include <caf/sec.hpp>
 #include <caf/send.hpp>
 #include <caf/type_id.hpp>
 
@@ -180,6 +181,33 @@ bool has_type(const Message& msg, std::size_t i) {
   return msg.template match_element<T>(i);
 #else
   return msg.types()[i] == caf::type_id_v<T>;
+#endif
+}
+
+// -- serialization ------------------------------------------------------------
+
+/// What goes from one node to another.
+using wire_bytes = caf::binary_serializer::container_type;
+
+/// Appends `msg` to `to` as it is sent to another node.
+inline caf::error to_wire(caf::actor_system& sys, caf::message msg,
+                          wire_bytes& to) {
+  caf::binary_serializer sink{sys, to};
+#if EVENTED_CAF < 1800
+  return inspect(sink, msg);
+#else
+  return sink.apply(msg) ? caf::error{} : sink.get_error();
+#endif
+}
+
+/// Reads into `msg` what another node has sent.
+inline caf::error from_wire(caf::actor_system& sys, const wire_bytes& from,
+                            caf::message& msg) {
+  caf::binary_deserializer source{sys, from};
+#if EVENTED_CAF < 1800
+  return inspect(source, msg);
+#else
+  return source.apply(msg) ? caf::error{} : source.get_error();
 #endif
 }
 
