@@ -2,6 +2,8 @@
 
 #include <evented/actors/region.hpp>
 
+#include <spdlog/spdlog.h>
+
 namespace evented::detail {
 
 region::region(caf::actor_config& cfg,
@@ -89,6 +91,16 @@ void region::on_stopped(std::uint64_t incarnation) {
   resident->second.waiting.clear();
   for (auto& held : waiting)
     held.promise.delegate(resident->second.actor, std::move(held.message));
+}
+
+void check_at_start(const journal& where, const readable_type& what) {
+  try {
+    check_shapes(*where.store(), {&what, 1});
+  } catch (const connection_lost& e) {
+    SPDLOG_WARN("evented: {}: whether this program can read all events is not "
+                "checked: {}",
+                what.type_name, e.what());
+  }
 }
 
 caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {

@@ -115,8 +115,8 @@ TEST_P(event_shapes, are_missing_where_the_program_has_no_decoder) {
 }
 
 TEST_P(event_shapes, are_checked_with_one_text_for_all_that_is_missing) {
-  append(make_request("1", {make_event("a", 1), make_event("a", 4),
-                            make_event("b", 1)}));
+  append(make_request(
+    "1", {make_event("a", 1), make_event("a", 4), make_event("b", 1)}));
   append(make_request("1", {make_event("c", 1)}, 0, "other"));
   readable_type types[]
     = {{"thing", {{"a", 2}, {"a", 3}}}, {"other", {{"c", 2}}}};
@@ -131,7 +131,8 @@ TEST_P(event_shapes, are_checked_with_one_text_for_all_that_is_missing) {
       "schema version 1 (an old shape that is not in past_events); thing: "
       "\"a\" in schema version 4 (newer than version 3, the newest that this "
       "program knows: a newer program has written it, and this one is a "
-      "downgrade); thing: \"b\" in schema version 1 (no event or past event has "
+      "downgrade); thing: \"b\" in schema version 1 (no event or past event "
+      "has "
       "this name); other: \"c\" in schema version 1 (an old shape that is not "
       "in past_events)");
   }

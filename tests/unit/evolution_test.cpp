@@ -94,6 +94,18 @@ struct looked_at {};
 // One that cannot be upcast.
 struct broken {};
 
+// Of the release to come.
+struct withdrawn_v2 {
+  static constexpr std::string_view event_name = "withdrawn";
+  static constexpr std::int32_t schema_version = 2;
+  std::int64_t tenths = 0;
+
+  template <class A>
+  void serialize(A& a) {
+    a(CEREAL_NVP(tenths));
+  }
+};
+
 struct account {
   static constexpr std::string_view type_name = "account";
   using id_type = evented::uuid;
@@ -101,7 +113,7 @@ struct account {
   using events = evented::events<deposited, withdrawn>;
   using past_events
     = evented::past_events<deposited_v1, deposited_v2, exchanged, booked,
-                           corrected, looked_at, broken>;
+                           corrected, looked_at, broken, withdrawn_v2>;
   void apply(const deposited&) {}
   void apply(const withdrawn&) {}
 };
@@ -145,6 +157,10 @@ evented::dropped upcast(looked_at) {
 
 withdrawn upcast(broken) {
   throw std::runtime_error("what is this");
+}
+
+withdrawn upcast(withdrawn_v2 x) {
+  return {x.tenths / 10};
 }
 
 static_assert(evented::check_entity<account>());
@@ -197,6 +213,10 @@ TEST(evolution, chains_upcasters) {
   EXPECT_EQ(read("deposited", 1, R"({"euros": 5})"), "+500EUR");
 }
 
+TEST(evolution, reads_what_a_newer_release_writes) {
+  EXPECT_EQ(read("withdrawn", 2, R"({"tenths": 50})"), "-5");
+}
+
 TEST(evolution, turns_one_event_into_several_in_order) {
   EXPECT_EQ(read("exchanged", 1, R"({"from": 7, "to": 8})"), "-7 +8EUR");
   EXPECT_EQ(read("booked", 1, R"({"cents": [1, -2, 3]})"), "+1EUR -2 +3EUR");
@@ -211,7 +231,7 @@ TEST(evolution, drops_events) {
 
 TEST(evolution, has_no_decoder_for_other_names_and_versions) {
   EXPECT_EQ(read("deposited", 4, "{}"), "unknown");
-  EXPECT_EQ(read("withdrawn", 2, "{}"), "unknown");
+  EXPECT_EQ(read("withdrawn", 3, "{}"), "unknown");
   EXPECT_EQ(read("deposited_v1", 1, "{}"), "unknown");
   EXPECT_EQ(read("", 1, "{}"), "unknown");
 }
@@ -232,7 +252,7 @@ TEST(evolution, knows_what_it_can_read) {
   for (auto& x : known_shapes<bank::account>())
     text += x.name + "/" + std::to_string(x.schema_version) + " ";
   EXPECT_EQ(text, "deposited/3 withdrawn/1 deposited/1 deposited/2 exchanged/1 "
-                  "booked/1 corrected/1 looked_at/1 broken/1 ");
+                  "booked/1 corrected/1 looked_at/1 broken/1 withdrawn/2 ");
 }
 
 TEST(evolution, fails_at_unknown_events_or_skips_them) {

@@ -44,24 +44,22 @@ shape_recorder::shape_recorder(pq::connection& db,
                       options_));
 }
 
-bool shape_recorder::knows(std::string_view type_name,
-                           const new_event& event) const {
-  auto type = known_.find(type_name);
-  return type != known_.end()
-         && std::any_of(type->second.begin(), type->second.end(), [&](auto& x) {
-              return x.schema_version == event.schema_version
-                     && x.name == event.name;
-            });
-}
-
 shape_recorder::shape_set
 shape_recorder::new_shapes(const append_request& request) const {
   shape_set result;
+  auto type = known_.find(request.type_name);
+  auto knows = [&](const new_event& event) {
+    return type != known_.end()
+           && std::any_of(type->second.begin(), type->second.end(),
+                          [&](const event_shape& x) {
+                            return x.schema_version == event.schema_version
+                                   && x.name == event.name;
+                          });
+  };
   for (auto& step : request.steps)
     if (is_pending_write(step))
       for (auto& event : step.events)
-        if (!knows(request.type_name, event) && storable(event)
-            && valid_text(request.type_name))
+        if (!knows(event) && storable(event) && valid_text(request.type_name))
           result.insert({request.type_name,
                          {std::string{event.name}, event.schema_version}});
   return result;

@@ -39,9 +39,7 @@ private:
   /// every process, so that two cannot wait for each other.
   using shape_set = std::set<std::pair<std::string, event_shape>>;
 
-  [[nodiscard]] bool knows(std::string_view type_name,
-                           const new_event& event) const;
-  shape_set new_shapes(const append_request& request) const;
+  [[nodiscard]] shape_set new_shapes(const append_request& request) const;
   /// @throws sql_error where it is refused
   void insert(const shape_set& shapes);
   void insert_for(append_request& request, const shape_set& shapes,
