@@ -2,6 +2,8 @@
 
 #include <evented/actors/region.hpp>
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 
 namespace evented::detail {
@@ -231,6 +233,16 @@ void region::on_stopped(std::uint64_t incarnation) {
   for (auto& held : waiting)
     held.promise.delegate(x.actor, std::move(held.message));
   keep_limits();
+}
+
+void check_at_start(const journal& where, const readable_type& what) {
+  try {
+    check_shapes(*where.store(), {&what, 1});
+  } catch (const connection_lost& e) {
+    SPDLOG_WARN("evented: {}: whether this program can read all events is not "
+                "checked: {}",
+                what.type_name, e.what());
+  }
 }
 
 caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {

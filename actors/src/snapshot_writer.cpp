@@ -33,9 +33,9 @@ public:
       },
       [this](const forget_order& x) {
         guarded([&] {
-          while (session_.get().forget_commands(x.type_name, x.age,
-                                                forget_at_once)
-                 == forget_at_once) {
+          while (
+            session_.get().forget_commands(x.type_name, x.age, forget_at_once)
+            == forget_at_once) {
             // Go on, one transaction each.
           }
         });

@@ -136,6 +136,8 @@ struct journal {
   std::map<entity_key, std::map<std::string, command_entry>> commands;
   /// Ordered by version.
   std::map<entity_key, std::map<std::uint64_t, stored_snapshot>> snapshots;
+  /// By type.
+  std::map<std::string, std::set<event_shape>, std::less<>> shapes;
 
   const std::vector<std::size_t>& history(const std::string& type_name,
                                           const entity_id& id) const {
@@ -266,6 +268,20 @@ public:
       up_to = limit == 0 ? after : found.back().event.seq_no;
     }
     return {std::move(found), up_to};
+  }
+
+  std::vector<event_shape> shapes(std::string_view type_name) override {
+    std::lock_guard guard{journal_->mutex};
+    auto found = journal_->shapes.find(type_name);
+    if (found == journal_->shapes.end())
+      return {};
+    return {found->second.begin(), found->second.end()};
+  }
+
+  bool holds(std::string_view type_name, const event_shape& shape) override {
+    std::lock_guard guard{journal_->mutex};
+    auto found = journal_->shapes.find(type_name);
+    return found != journal_->shapes.end() && found->second.contains(shape);
   }
 
 private:
@@ -441,7 +457,9 @@ private:
     const auto created_at = now();
     auto& entries = journal_->entries[request.type_name];
     auto& history = journal_->histories[{request.type_name, request.id}];
+    auto& shapes = journal_->shapes[request.type_name];
     for (auto& event : step.events) {
+      shapes.insert({std::string{event.name}, event.schema_version});
       history.push_back(entries.size());
       entries.push_back({request.id,
                          step.append_id,

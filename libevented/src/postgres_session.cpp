@@ -1,10 +1,12 @@
 #include "detail/append_call.hpp"
 #include "detail/append_checks.hpp"
+#include "detail/append_errors.hpp"
 #include "detail/arrays.hpp"
 #include "detail/event_reader.hpp"
 #include "detail/event_rows.hpp"
 #include "detail/listener_transaction.hpp"
 #include "detail/schema.hpp"
+#include "detail/shape_recorder.hpp"
 #include "postgres_store.hpp"
 
 #include <spdlog/spdlog.h>
@@ -15,27 +17,6 @@
 namespace evented::detail {
 
 namespace {
-
-/// Checks whether the same statement may succeed a little later: nothing is
-/// wrong with what was asked.
-bool transient(const sql_error& e) {
-  auto& x = e.sqlstate();
-  // Class 40: transaction rollback; 53: insufficient resources; 55P03: lock
-  // timeout; 57014: statement timeout; 58: I/O error.
-  return x.starts_with("40") || x.starts_with("53") || x == "55P03"
-         || x == "57014" || x.starts_with("58");
-}
-
-/// Checks whether trying again at once makes sense (deadlock, serialization).
-bool try_again(const sql_error& e) {
-  return e.sqlstate().starts_with("40");
-}
-
-/// Returns what an append failed with that was refused as a whole. Class 22:
-/// data exception, for example a text that is not valid UTF-8.
-errc refusal(const sql_error& e) {
-  return e.sqlstate().starts_with("22") ? errc::invalid_event : errc::refused;
-}
 
 /// Checks whether `e` leaves open what became of `call`: an earlier attempt,
 /// whose reply was lost, may have met a database that did not refuse. Bad data
@@ -138,7 +119,9 @@ public:
     };
     std::sort(plain.begin(), plain.end(), in_order);
     std::sort(listened.begin(), listened.end(), in_order);
+    shapes_.record(plain);
     store_plain(plain);
+    shapes_.record(listened);
     store_listened(listened);
     return std::none_of(batch.begin(), batch.end(), [](append_request* x) {
       return std::any_of(x->steps.begin(), x->steps.end(), [](auto& step) {
@@ -231,6 +214,14 @@ public:
   read_result read(const event_filter& filter, std::uint64_t after,
                    std::uint64_t up_to, std::size_t limit) override {
     return reader_.read(filter, after, up_to, limit);
+  }
+
+  std::vector<event_shape> shapes(std::string_view type_name) override {
+    return shapes_.shapes(type_name);
+  }
+
+  bool holds(std::string_view type_name, const event_shape& shape) override {
+    return shapes_.holds(type_name, shape);
   }
 
   rows query(std::string_view sql,
@@ -566,6 +557,7 @@ private:
   std::shared_ptr<watchdog> dog_;
   pq::connection db_;
   event_reader reader_{db_, options_};
+  shape_recorder shapes_{db_, options_};
 };
 
 } // namespace

@@ -152,8 +152,9 @@ decision<basic_wallet<Shape>, replies<std::uint64_t>, short_of>
 handle(const take& cmd, const basic_wallet<Shape>& state) {
   if (cmd.amount > state.total)
     return reject(short_of{state.total});
-  return accept(was_taken{cmd.amount})
-    .reply([](const basic_wallet<Shape>& x) { return x.total; });
+  return accept(was_taken{cmd.amount}).reply([](const basic_wallet<Shape>& x) {
+    return x.total;
+  });
 }
 
 template <std::int32_t Shape>

@@ -3,11 +3,13 @@
 #include <evented/decision.hpp>
 #include <evented/entity_id.hpp>
 #include <evented/type_list.hpp>
+#include <evented/upcast.hpp>
 
 #include <cereal/archives/portable_binary.hpp>
 
 #include <concepts>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -208,6 +210,31 @@ struct check_events<E, events<Ts...>> {
                 "one a static member event_name");
 };
 
+template <class E, class Now, class Past>
+struct check_past_events;
+
+template <class E, class... Ts, class... Olds>
+struct check_past_events<E, events<Ts...>, past_events<Olds...>> {
+  static constexpr bool ok = (check_past_event<E, Olds>::ok && ...);
+  static_assert(((schema_version<Olds>() >= 1) && ...),
+                "evented: schema versions begin at 1");
+  static constexpr bool unique_shapes() {
+    std::pair<std::string_view, std::int32_t> shapes[]
+      = {{event_name<Ts>(), schema_version<Ts>()}...,
+         {event_name<Olds>(), schema_version<Olds>()}...,
+         {}};
+    for (std::size_t i = 0; i < std::size(shapes); ++i)
+      for (std::size_t j = i + 1; j < std::size(shapes); ++j)
+        if (shapes[i] == shapes[j])
+          return false;
+    return true;
+  }
+  static_assert(unique_shapes(),
+                "evented: two shapes in `events` and `past_events` have the "
+                "same name and schema version; give the newer one a higher "
+                "schema_version");
+};
+
 template <class E, class List>
 struct check_commands;
 
@@ -282,6 +309,8 @@ consteval bool check_entity() {
                 "evented: an entity's state needs a default constructor and "
                 "copies");
   static_assert(detail::check_events<E, typename E::events>::ok);
+  static_assert(detail::check_past_events<E, typename E::events,
+                                          detail::past_events_of<E>>::ok);
   static_assert(detail::check_commands<E, typename E::commands>::ok);
   static_assert(detail::check_queries<E, queries_of<E>>::ok);
   return true;

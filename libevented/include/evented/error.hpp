@@ -49,7 +49,8 @@ enum class errc : std::uint8_t {
   /// mend, for example a missing privilege. Nothing was stored.
   refused,
   /// The journal's schema is newer than this library, or made for another ID
-  /// kind or codec, or the server is too old or a standby.
+  /// kind or codec, or it holds events that this program cannot read, or the
+  /// server is too old or a standby.
   incompatible,
   /// The options of a journal or an entity type contradict themselves.
   invalid_options,

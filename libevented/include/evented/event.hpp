@@ -3,6 +3,7 @@
 #include <evented/entity_id.hpp>
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,6 +14,16 @@ namespace evented {
 /// Points in time of the journal: microseconds of the database's clock, UTC.
 using timestamp = std::chrono::time_point<std::chrono::system_clock,
                                           std::chrono::microseconds>;
+
+/// Names how an event is written: one decoder reads all events of a shape.
+struct event_shape {
+  /// The stable name of the event type.
+  std::string name;
+  /// The schema version of the payload, from 1 on.
+  std::int32_t schema_version = 1;
+
+  friend auto operator<=>(const event_shape&, const event_shape&) = default;
+};
 
 /// An event on its way into the journal.
 struct new_event {

@@ -2,6 +2,7 @@
 
 #include <evented/codec.hpp>
 #include <evented/entity.hpp>
+#include <evented/evolution.hpp>
 #include <evented/projection_store.hpp>
 
 #include <cstdint>
@@ -18,13 +19,17 @@ namespace evented {
 
 // -- what a handler sees ------------------------------------------------------
 
-/// An event of the entity type `E` as a projection sees it.
+/// An event of the entity type `E` as a projection sees it. A stored event in an
+/// old shape is upcast first: one that becomes several events is seen as several
+/// of these, with the same seq_no and version, in the same transaction; one that
+/// is dropped is not seen.
 template <class E>
 struct recorded {
   typename E::id_type id;
   /// The place in the history of its entity, and in the whole journal.
   std::uint64_t version = 0;
   std::uint64_t seq_no = 0;
+  /// As they are stored, so perhaps those of an old shape.
   std::string name;
   std::int32_t schema_version = 1;
   timestamp created_at;
@@ -38,6 +43,8 @@ struct recorded {
   bool replayed = false;
   /// The version of the view to write, see `control::rebuild`; else 1.
   std::int32_t view_version = 1;
+  /// The place among the events that one stored event has become, from 0 on.
+  std::uint32_t part = 0;
 
   /// Returns the event as a `T`, or null where it is another one.
   template <class T>
@@ -116,49 +123,31 @@ public:
 
 namespace detail {
 
-template <class E, class... Ts>
-typename E::events::variant decode_event(events<Ts...>*, codec how,
-                                         const stored_event& from) {
-  using result_type = typename E::events::variant;
-  result_type (*decoder)(codec, const stored_event&) = nullptr;
-  auto look = [&]<class T>(T*) {
-    if (from.name != event_name<T>()
-        || from.schema_version != schema_version<T>())
-      return false;
-    decoder = [](codec c, const stored_event& x) -> result_type {
-      return decode<T>(c, x.payload);
-    };
-    return true;
+/// Calls `add` with every `recorded<E>` that the stored event `x` becomes.
+/// @throws error(corrupt_event)
+template <class E, class F>
+void record(codec how, const journal_entry& x, const handling& common,
+            unknown_event_policy& unknown, F add) {
+  auto& from = x.event;
+  std::uint32_t part = 0;
+  auto sink = [&]<class T>(T&& event) {
+    add(recorded<E>{std::get<typename E::id_type>(x.id), from.version,
+                    from.seq_no, from.name, from.schema_version,
+                    from.created_at, from.metadata, from.tags,
+                    std::forward<T>(event), from.seq_no <= common.mark,
+                    common.view_version, part++});
   };
-  if (!(look(static_cast<Ts*>(nullptr)) || ...))
-    throw error(errc::corrupt_event, "no event of " + std::string{E::type_name}
-                                       + " has the name \"" + from.name
-                                       + "\" and schema version "
-                                       + std::to_string(from.schema_version));
+  auto known = false;
   try {
-    return decoder(how, from);
+    known = read_event<E>(how, from, sink);
   } catch (const std::exception& e) {
     throw error(errc::corrupt_event, std::string{E::type_name} + ": the event "
                                        + from.name + " "
                                        + std::to_string(from.seq_no)
                                        + " cannot be decoded: " + e.what());
   }
-}
-
-template <class E>
-recorded<E> record(codec how, const journal_entry& x, const handling& common) {
-  auto& from = x.event;
-  return {std::get<typename E::id_type>(x.id),
-          from.version,
-          from.seq_no,
-          from.name,
-          from.schema_version,
-          from.created_at,
-          from.metadata,
-          from.tags,
-          decode_event<E>(static_cast<typename E::events*>(nullptr), how, from),
-          from.seq_no <= common.mark,
-          common.view_version};
+  if (!known)
+    unknown.meet(E::type_name, from);
 }
 
 template <class F, class E>
@@ -191,7 +180,12 @@ public:
                 "evented: a projection's handler takes single events or "
                 "batches, not both; give its parameter a type");
 
-  typed_handler(codec how, F f) : codec_(how), f_(std::move(f)) {
+  typed_handler(codec how, F f, unknown_events unknown = unknown_events::fail,
+                std::string name = {})
+    : codec_(how),
+      f_(std::move(f)),
+      unknown_(
+        std::make_unique<unknown_event_policy>(unknown, std::move(name))) {
     // nop
   }
 
@@ -212,7 +206,8 @@ public:
       for (auto* x : entries)
         if (!(add_as<Es>(*x, common, all) || ...))
           refuse(*x);
-      call(all, tx, fx);
+      if (!all.empty())
+        call(all, tx, fx);
     }
   }
 
@@ -222,7 +217,13 @@ private:
                  transaction& tx, effects& fx) const {
     if (x.type_name != E::type_name)
       return false;
-    call(record<E>(codec_, x, common), tx, fx);
+    // All are decoded before the first is handled: what throws here is the
+    // event's fault, what throws below is the handler's.
+    std::vector<recorded<E>> list;
+    record<E>(codec_, x, common, *unknown_,
+              [&](recorded<E>&& one) { list.push_back(std::move(one)); });
+    for (auto& one : list)
+      call(one, tx, fx);
     return true;
   }
 
@@ -231,7 +232,8 @@ private:
               batch<Es...>& to) const {
     if (x.type_name != E::type_name)
       return false;
-    to.emplace_back(record<E>(codec_, x, common));
+    record<E>(codec_, x, common, *unknown_,
+              [&](recorded<E>&& one) { to.emplace_back(std::move(one)); });
     return true;
   }
 
@@ -252,6 +254,7 @@ private:
 
   codec codec_;
   F f_;
+  std::unique_ptr<unknown_event_policy> unknown_;
 };
 
 } // namespace detail

@@ -242,6 +242,17 @@ public:
                                       std::size_t limit)
     = 0;
 
+  /// Returns the shapes of the entity type's events, in order. All that are
+  /// stored are among them; perhaps also some whose append has failed, see
+  /// `holds`.
+  /// @throws connection_lost, sql_error
+  virtual std::vector<event_shape> shapes(std::string_view type_name) = 0;
+
+  /// Returns whether an event of this shape is stored. Looks through all events
+  /// of the type where there is none, so ask only about what `shapes` returns.
+  /// @throws connection_lost, sql_error
+  virtual bool holds(std::string_view type_name, const event_shape& shape) = 0;
+
   /// Runs one statement of the application's own, outside of any append: for
   /// making and querying views.
   /// @throws connection_lost, sql_error, which a journal in memory always does

@@ -31,6 +31,15 @@ struct queries {
   static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
 };
 
+/// Lists the old shapes of an entity's events, which the journal may still hold.
+/// Each has a function `upcast` that turns it into newer ones, see upcast.hpp.
+template <class... Ts>
+struct past_events {
+  static constexpr bool empty = sizeof...(Ts) == 0;
+  template <class T>
+  static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
+};
+
 /// Names the reply type of a decision, see `decision`.
 template <class T>
 struct replies {

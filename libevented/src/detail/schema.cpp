@@ -11,7 +11,7 @@ namespace {
 /// The migrations in order; the first makes version 1.
 constexpr std::string_view migrations[]
   = {sql::m0001_journal, sql::m0002_tags, sql::m0003_projections,
-     sql::m0004_entities};
+     sql::m0004_entities, sql::m0005_event_shapes};
 
 constexpr std::size_t newest = std::size(migrations);
 

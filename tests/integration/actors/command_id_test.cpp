@@ -119,7 +119,8 @@ TEST_P(command_ids, hold_on_another_node) {
   for (auto i = 0; i < 20; ++i) {
     auto id = command_id{std::to_string(i)};
     // Both know of the entity, and one of them is behind.
-    EXPECT_EQ(here->ask(region, 1, put{1}, id), there.ask(other, 1, put{1}, id));
+    EXPECT_EQ(here->ask(region, 1, put{1}, id),
+              there.ask(other, 1, put{1}, id));
     EXPECT_EQ(here->last(), there.last());
   }
   EXPECT_EQ(there.query<get_true_total>(other, 1), "20");
@@ -183,17 +184,17 @@ TEST_P(command_ids, an_id_goes_before_an_expectation) {
 }
 
 TEST_P(command_ids, a_trace_is_stored_with_the_events) {
-  envelope traced{
-    .correlation_id = "order \"17\"",
-    .causation_id = "click",
-    .traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"};
+  envelope traced{.correlation_id = "order \"17\"",
+                  .causation_id = "click",
+                  .traceparent
+                  = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"};
   here->ask(region, 1, put{5}, traced);
   load_request what{"wallet", std::int64_t{1}, 0};
   auto found = store->connect()->load({&what, 1}, 10)[0].events;
   ASSERT_EQ(found.size(), 1u);
-  EXPECT_EQ(trace_of(found[0].metadata),
-            (trace{traced.correlation_id, traced.causation_id,
-                   traced.traceparent}));
+  EXPECT_EQ(
+    trace_of(found[0].metadata),
+    (trace{traced.correlation_id, traced.causation_id, traced.traceparent}));
 }
 
 // -- queries ------------------------------------------------------------------

@@ -332,8 +332,9 @@ TEST_P(trimmed, without_a_snapshot_it_says_so) {
 }
 
 TEST_P(trimmed, an_archived_entity_answers_so) {
-  sql(here->journal(), "update " + options.schema + ".horizon set archived = "
-                         "true");
+  sql(here->journal(), "update " + options.schema
+                         + ".horizon set archived = "
+                           "true");
   wallet_process there{store};
   EXPECT_EQ(there.ask(there.spawn(how), 1, put{1}), "archived");
 }

@@ -104,7 +104,9 @@ TEST_F(subscription_on_postgres, pushes_events_with_all_that_is_known) {
   auto handle = subscribe("", box);
   ASSERT_TRUE(wait_until([&] { return box->size() == 3; }));
   EXPECT_EQ(box->seq_nos(), all);
-  auto x = decode<account>(box->batches[0].events[0]);
+  auto list = decode<account>(box->batches[0].events[0]);
+  ASSERT_EQ(list.size(), 1u);
+  auto& x = list[0];
   EXPECT_EQ(x.id, id_);
   EXPECT_EQ(x.version, 1u);
   EXPECT_EQ(x.name, "deposited");

@@ -182,6 +182,8 @@ struct entity_options {
   /// How often a command is decided anew after a conflict.
   unsigned max_conflicts = 10;
   evented::confirm confirm = evented::confirm::journal;
+  /// What becomes of events in the journal that this program has no decoder for.
+  evented::unknown_events unknown_events = evented::unknown_events::fail;
 
   /// An entity that has had nothing to do for this long is put to sleep: its
   /// actor ends, and the next command spawns it anew. Zero: never.
@@ -259,11 +261,17 @@ private:
 ///
 /// The region ends, after its entities have answered, when the last handle is
 /// dropped or an exit message arrives.
-/// @throws error(invalid_options) where the journal holds IDs of another kind
+/// Looks first whether the journal holds events of this type that the program
+/// has no decoder for; this blocks for as long as a connection takes.
+/// @throws error(invalid_options) where the journal holds IDs of another kind;
+///         error(incompatible) with one text that lists all events without a
+///         decoder, unless `unknown_events` says to skip them; sql_error
 template <class E>
 caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
                           const entity_options<E>& options = {}) {
   static_assert(check_entity<E>());
+  auto unknown = std::make_shared<unknown_event_policy>(
+    options.unknown_events, "the region of " + std::string{E::type_name});
   detail::region_settings settings{
     .type_name = std::string{E::type_name},
     .journal = where,
@@ -279,8 +287,8 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
     .snapshots = {},
     .listener = options.listener(),
     .make_model =
-      [how = where.options().payloads] {
-        return std::make_unique<detail::typed_model<E>>(how);
+      [how = where.options().payloads, unknown] {
+        return std::make_unique<detail::typed_model<E>>(how, unknown);
       },
     .make_behavior =
       [](detail::region* self) {
@@ -325,6 +333,8 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
                    "sent as (id, command), with a command_id, expect or "
                    "envelope behind it if need be, queries as (id, query)");
   };
+  if (options.unknown_events == unknown_events::fail)
+    detail::check_at_start(where, readable<E>());
   return detail::spawn_region(sys, std::move(settings));
 }
 

@@ -9,6 +9,7 @@
 #include <evented/codec.hpp>
 #include <evented/entity.hpp>
 #include <evented/event.hpp>
+#include <evented/evolution.hpp>
 
 #include <caf/expected.hpp>
 #include <caf/message.hpp>
@@ -105,7 +106,7 @@ public:
   /// Applies them to the confirmed state.
   virtual void confirm(const std::shared_ptr<const void>& typed) = 0;
 
-  /// Applies a loaded event to the confirmed state.
+  /// Applies a loaded event, as whatever it becomes, to the confirmed state.
   /// @throws anything where it cannot be decoded or applied
   virtual void replay(const stored_event& event) = 0;
 
@@ -132,7 +133,9 @@ class typed_model : public entity_model {
 public:
   using event_list = std::vector<typename E::events::variant>;
 
-  explicit typed_model(codec how) : codec_(how) {
+  explicit typed_model(codec how, std::shared_ptr<unknown_event_policy> unknown
+                                  = std::make_shared<unknown_event_policy>())
+    : codec_(how), unknown_(std::move(unknown)) {
     // nop
   }
 
@@ -145,7 +148,9 @@ public:
   }
 
   void replay(const stored_event& event) override {
-    replay_one(static_cast<typename E::events*>(nullptr), event);
+    auto sink = [this](const auto& x) { confirmed_.apply(x); };
+    if (!read_event<E>(codec_, event, sink))
+      unknown_->meet(E::type_name, event);
   }
 
   void roll_back() override { tentative_ = confirmed_; }
@@ -266,25 +271,8 @@ private:
       event);
   }
 
-  template <class... Ts>
-  void replay_one(events<Ts...>*, const stored_event& event) {
-    if (!(replay_as<Ts>(event) || ...))
-      throw error(errc::corrupt_event,
-                  "no event of this entity type has the name \"" + event.name
-                    + "\" and schema version "
-                    + std::to_string(event.schema_version));
-  }
-
-  template <class T>
-  bool replay_as(const stored_event& event) {
-    if (event.name != event_name<T>()
-        || event.schema_version != schema_version<T>())
-      return false;
-    confirmed_.apply(decode<T>(codec_, event.payload));
-    return true;
-  }
-
   codec codec_;
+  std::shared_ptr<unknown_event_policy> unknown_;
   E confirmed_{};
   E tentative_{};
 };

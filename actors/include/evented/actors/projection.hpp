@@ -62,7 +62,8 @@ struct projection_options {
   error_strategy on_error = error_strategy::retry();
   /// The most events that one transaction handles.
   std::size_t max_batch = 1000;
-  /// Only events with these names; empty: all.
+  /// Only events with these names; empty: all. The names are those in the
+  /// journal: where an event had another one once, list that too.
   std::vector<std::string> names = {};
   /// Only events with at least one of these tags; empty: all.
   std::vector<std::string> tags = {};
@@ -74,6 +75,8 @@ struct projection_options {
   std::int32_t revision = 1;
   /// It is unhealthy when it does not move for so long although events wait.
   std::chrono::milliseconds stalled_after{10'000};
+  /// What becomes of events that this program has no decoder for.
+  evented::unknown_events unknown_events = evented::unknown_events::fail;
 
   /// Empties the view of that version, inside of the transaction of a reset.
   std::function<void(transaction&, std::int32_t version)> on_reset = nullptr;
@@ -120,7 +123,9 @@ caf::actor spawn_projection(caf::actor_system& sys,
 /// range); the others stand by and take over within
 /// `journal_options::take_over`.
 /// @param name 1 to 200 characters of `[A-Za-z0-9_.:-]`
-/// @throws connection_lost, sql_error, error(invalid_options)
+/// @throws connection_lost, sql_error, error(invalid_options);
+///         error(incompatible) where the journal holds events that this program
+///         has no decoder for, unless `unknown_events` says to skip them
 template <class... Es, class F>
 caf::actor spawn_projection(caf::actor_system& sys, const journal& where,
                             std::string name, F handler,
@@ -133,8 +138,13 @@ caf::actor spawn_projection(caf::actor_system& sys, const journal& where,
   settings.filter.types = {std::string{Es::type_name}...};
   settings.filter.names = options.names;
   settings.filter.tags = options.tags;
+  if (options.unknown_events == unknown_events::fail) {
+    readable_type types[] = {readable<Es>()...};
+    check_shapes(*where.store(), types, options.names);
+  }
   settings.handler = std::make_shared<detail::typed_handler<F, Es...>>(
-    where.options().payloads, std::move(handler));
+    where.options().payloads, std::move(handler), options.unknown_events,
+    "the projection " + settings.name);
   settings.options = std::move(options);
   return detail::spawn_projection(sys, std::move(settings));
 }

@@ -132,6 +132,12 @@ private:
   clock::time_point next_forgetting_ = {};
 };
 
+/// Checks that the journal holds no event of the type that this program cannot
+/// read. Where the database is out of reach, the check is left out: like
+/// everything else, entities start without it.
+/// @throws error(incompatible), sql_error
+void check_at_start(const journal& where, const readable_type& what);
+
 caf::actor spawn_region(caf::actor_system& sys, region_settings settings);
 
 } // namespace evented::detail

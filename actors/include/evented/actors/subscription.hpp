@@ -12,10 +12,13 @@
 
 namespace evented {
 
-/// Returns the event that `from` carries.
+/// Returns the event that `from` carries; several or none where it was stored in
+/// an old shape, see `recorded`.
+/// @param unknown what becomes of an event without a decoder
 /// @throws error(corrupt_event) where it cannot be decoded as one of `E`
 template <class E>
-recorded<E> decode(const published_event& from) {
+std::vector<recorded<E>> decode(const published_event& from,
+                                unknown_event_policy& unknown) {
   auto id = parse_entity_id(id_kind_of<typename E::id_type>, from.id);
   if (from.type_name != E::type_name || !id)
     throw error(errc::corrupt_event,
@@ -32,7 +35,17 @@ recorded<E> decode(const published_event& from) {
   entry.event.metadata = from.metadata;
   entry.event.tags = from.tags;
   auto how = from.binary ? codec::binary : codec::json;
-  return detail::record<E>(how, entry, {});
+  std::vector<recorded<E>> result;
+  detail::record<E>(how, entry, {}, unknown,
+                    [&](recorded<E>&& x) { result.push_back(std::move(x)); });
+  return result;
+}
+
+/// The same, where an event without a decoder is an error.
+template <class E>
+std::vector<recorded<E>> decode(const published_event& from) {
+  unknown_event_policy fail;
+  return decode<E>(from, fail);
 }
 
 /// How a subscription lives. A plain struct: set what differs from the defaults.
@@ -74,7 +87,8 @@ caf::actor spawn_subscription(caf::actor_system& sys,
 ///   [](const evented::event_batch& batch) {
 ///     for (auto& x : batch.events)
 ///       if (x.type_name == counter::type_name)
-///         use(evented::decode<counter>(x));
+///         for (auto& e : evented::decode<counter>(x))
+///           use(e);
 ///     return evented::ack{batch.up_to};
 ///   }
 ///
