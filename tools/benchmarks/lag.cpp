@@ -1,4 +1,5 @@
 #include "database.hpp"
+#include "load.hpp"
 #include "row.hpp"
 #include "tally.hpp"
 
@@ -137,9 +138,7 @@ public:
     drop_schema(url_);
     checkpoint(url_);
     evented::config<caf::id_block::bench> cfg;
-    if (env.threads > 0)
-      cfg.set(evented::option_name("scheduler.max-threads"),
-              std::size_t{env.threads});
+    set_scheduler(cfg, env);
     caf::actor_system sys{cfg};
     evented::journal_options where;
     where.url = url_;

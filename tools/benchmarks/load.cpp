@@ -148,8 +148,7 @@ void pass(const drivers& xs, steady::duration duration) {
 
 } // namespace
 
-load_result run_load(const environment& env, const load_options& options) {
-  evented::config<caf::id_block::bench> cfg;
+void set_scheduler(caf::actor_system_config& cfg, const environment& env) {
 #if EVENTED_CAF < 1800
   cfg.set("scheduler.policy", env.policy == "sharing" ? caf::atom("sharing")
                                                       : caf::atom("stealing"));
@@ -159,6 +158,11 @@ load_result run_load(const environment& env, const load_options& options) {
   if (env.threads > 0)
     cfg.set(evented::option_name("scheduler.max-threads"),
             static_cast<std::size_t>(env.threads));
+}
+
+load_result run_load(const environment& env, const load_options& options) {
+  evented::config<caf::id_block::bench> cfg;
+  set_scheduler(cfg, env);
   caf::actor_system sys{cfg};
   evented::journal journal{sys, options.journal};
   evented::entity_options<tally> how;

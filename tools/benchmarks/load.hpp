@@ -4,11 +4,16 @@
 
 #include <evented/options.hpp>
 
+#include <caf/fwd.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
 namespace bench {
+
+/// Sets what `env` says of CAF's scheduler.
+void set_scheduler(caf::actor_system_config& cfg, const environment& env);
 
 /// Says what load to put on the entities.
 struct load_options {

@@ -1,4 +1,5 @@
 #include "database.hpp"
+#include "load.hpp"
 #include "pgbench.hpp"
 #include "row.hpp"
 #include "tally.hpp"
@@ -98,9 +99,7 @@ public:
     db.run("truncate " + schema_ + ".view");
     checkpoint(url_);
     evented::config<> cfg;
-    if (env.threads > 0)
-      cfg.set(evented::option_name("scheduler.max-threads"),
-              std::size_t{env.threads});
+    set_scheduler(cfg, env);
     caf::actor_system sys{cfg};
     evented::journal_options where;
     where.url = url_;

@@ -71,6 +71,18 @@ std::unique_ptr<row> make_projection_lag();
 /// Returns `projection.lag_1000`: the same at 1000 commands/s.
 std::unique_ptr<row> make_projection_lag_1000();
 
+/// Returns `entity.wake`: 10 000 entities that wake up at once with a command
+/// each, against a select per entity.
+std::unique_ptr<row> make_entity_wake();
+
+/// Returns `entity.long`: the first command after a restart of an entity with a
+/// million events and a snapshot every 1000, against that of a new entity.
+std::unique_ptr<row> make_entity_long();
+
+/// Returns `entity.hot`: one entity with 256 commands under way, against the
+/// ancestor's sequence with one client.
+std::unique_ptr<row> make_entity_hot();
+
 /// Returns all rows, in the order of the table. A new one is added here.
 inline std::vector<std::unique_ptr<row>> all_rows() {
   std::vector<std::unique_ptr<row>> result;
@@ -80,6 +92,9 @@ inline std::vector<std::unique_ptr<row>> all_rows() {
   result.push_back(make_projection_batch());
   result.push_back(make_projection_lag());
   result.push_back(make_projection_lag_1000());
+  result.push_back(make_entity_wake());
+  result.push_back(make_entity_long());
+  result.push_back(make_entity_hot());
   return result;
 }
 

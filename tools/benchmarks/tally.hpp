@@ -56,6 +56,11 @@ struct tally {
   std::uint64_t value = 0;
 
   void apply(const added& e) { value += e.inc; }
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(CEREAL_NVP(value));
+  }
 };
 
 inline evented::decision<tally> handle(const add& cmd, const tally&) {

@@ -1,0 +1,329 @@
+// What entities cost when they wake up, and when all want the same one.
+
+#include "database.hpp"
+#include "load.hpp"
+#include "pgbench.hpp"
+#include "row.hpp"
+#include "tally.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/scoped_actor.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+namespace bench {
+
+namespace {
+
+using steady = std::chrono::steady_clock;
+
+/// A journal of a row's own, which goes with it.
+class bench_journal {
+public:
+  explicit bench_journal(std::string schema) : schema_(std::move(schema)) {
+    // nop
+  }
+
+  ~bench_journal() {
+    try {
+      if (!url_.empty())
+        drop();
+    } catch (const std::exception&) {
+      // The next run does it.
+    }
+  }
+
+  [[nodiscard]] const std::string& schema() const noexcept { return schema_; }
+
+  [[nodiscard]] evented::journal_options options() const {
+    evented::journal_options result;
+    result.url = url_;
+    result.schema = schema_;
+    return result;
+  }
+
+  /// Makes it, with `versions` events for each of `entities` entities.
+  void fill(const std::string& url, std::uint64_t entities,
+            std::uint64_t versions);
+
+private:
+  void drop() {
+    connection{url_}.run("drop schema if exists " + schema_ + " cascade");
+  }
+
+  std::string url_;
+  std::string schema_;
+};
+
+/// Entities have IDs that pgbench can write: a number of 12 digits at the end.
+evented::uuid id_of(std::uint64_t n) {
+  auto digits = std::to_string(n * 40353607 % 900000000000 + 100000000000);
+  return evented::uuid::parse("00000000-0000-4000-8000-" + digits).value();
+}
+
+void bench_journal::fill(const std::string& url, std::uint64_t entities,
+                         std::uint64_t versions) {
+  url_ = url;
+  drop();
+  evented::open_store(options());
+  connection db{url};
+  // Slices do not matter to entities.
+  db.run("insert into " + schema_
+         + ".event (type_name, entity_id, version, slice, event_name, "
+           "schema_version, append_id, event, metadata) "
+           "select 'tally', ('00000000-0000-4000-8000-' || (entity::bigint * "
+           "40353607 % 900000000000 + 100000000000))::uuid, version, 0, "
+           "'added', 1, gen_random_uuid(), '{\"inc\": 1}', '{\"unix_ms\": "
+           "1700000000000}' from generate_series(1, "
+         + std::to_string(versions) + ") as version, generate_series(0, "
+         + std::to_string(entities) + " - 1) as entity");
+  db.run("vacuum analyze " + schema_ + ".event");
+  checkpoint(url);
+}
+
+/// A process that has just started.
+class fresh_process {
+public:
+  fresh_process(const environment& env, const bench_journal& where,
+                         const evented::entity_options<tally>& how = {}) {
+    set_scheduler(cfg_, env);
+    sys_.emplace(cfg_);
+    journal_.emplace(*sys_, where.options());
+    region_ = evented::spawn_entities<tally>(*sys_, *journal_, how);
+  }
+
+  ~fresh_process() {
+    region_ = nullptr;
+    journal_.reset();
+  }
+
+  /// Sends one command to each and waits for all answers, which must carry this
+  /// version. Returns the seconds that took.
+  double ask_all(const std::vector<evented::uuid>& ids, std::uint64_t version) {
+    caf::scoped_actor self{*sys_};
+    auto begin = steady::now();
+    using handle
+      = decltype(self->request(region_, 60s, ids[0], add{1}));
+    std::vector<handle> sent;
+    sent.reserve(ids.size());
+    for (auto& id : ids)
+      sent.push_back(self->request(region_, 60s, id, add{1}));
+    for (auto& x : sent)
+      x.receive(
+        [&](const evented::accepted& a) {
+          if (a.version != version)
+            throw std::runtime_error("an entity answers with version "
+                                     + std::to_string(a.version));
+        },
+        [&](const caf::error& err) {
+          throw std::runtime_error(evented::render(*sys_, err));
+        });
+    return std::chrono::duration<double>(steady::now() - begin).count();
+  }
+
+private:
+  evented::config<caf::id_block::bench> cfg_;
+  std::optional<caf::actor_system> sys_;
+  std::optional<evented::journal> journal_;
+  caf::actor region_;
+};
+
+// -- entity.wake --------------------------------------------------------------
+
+class entity_wake : public row {
+public:
+  std::string name() const override { return "entity.wake"; }
+
+  std::string unit() const override { return "entities/s"; }
+
+  void prepare(const environment& env) override {
+    url_ = env.url;
+    journal_.fill(url_, entities, versions);
+    select_.emplace(
+      url_, std::string{"\\set id random(0, 9999) * 40353607 % 900000000000 + "
+                        "100000000000\n"
+                        "select seq_no, version, event_name, schema_version, "
+                        "event, metadata from "}
+              + journal_.schema()
+              + ".event where type_name = 'tally' and entity_id = "
+                "('00000000-0000-4000-8000-' || :id)::uuid order by version;\n");
+    std::map<unsigned, double> found;
+    for (auto pass = 0; pass < 2; ++pass)
+      for (auto clients : {1u, 2u, 4u, 8u, 16u, 32u})
+        found[clients] = std::max(
+          found[clients], select_->run(clients, env.calibration).per_second);
+    for (auto& [clients, x] : found) {
+      std::printf("  pgbench, a select per entity, %2u clients: %8.0f/s\n",
+                  clients, x);
+      if (x > found[clients_])
+        clients_ = clients;
+    }
+  }
+
+  double ours(const environment& env) override {
+    checkpoint(url_);
+    std::vector<evented::uuid> ids;
+    for (std::uint64_t i = 0; i < entities; ++i)
+      ids.push_back(id_of(i));
+    fresh_process process{env, journal_};
+    // Its connections are made with the first command.
+    process.ask_all({id_of(entities)}, ++others_);
+    auto result
+      = static_cast<double>(entities) / process.ask_all(ids, ++version_);
+    connection db{url_};
+    auto connections = db.number(
+      "select count(*) from pg_stat_activity where application_name = 'evented' "
+      "or (datname = current_database() and backend_type = 'client backend' "
+      "and pid <> pg_backend_pid())");
+    std::printf("  %s: ours %.0f/s, one command each, %lld events before, %lld "
+                "connections\n",
+                name().c_str(), result, static_cast<long long>(version_ - 1),
+                static_cast<long long>(connections));
+    return result;
+  }
+
+  double baseline(const environment& env) override {
+    auto x = select_->run(clients_, env.duration);
+    std::printf("  %s: baseline %.0f/s, %u clients\n", name().c_str(),
+                x.per_second, clients_);
+    return x.per_second;
+  }
+
+private:
+  static constexpr std::uint64_t entities = 10'000;
+  static constexpr std::uint64_t versions = 10;
+
+  std::string url_;
+  bench_journal journal_{"evented_bench_wake"};
+  std::optional<pgbench> select_;
+  unsigned clients_ = 1;
+  std::uint64_t version_ = versions;
+  std::uint64_t others_ = 0;
+};
+
+// -- entity.long --------------------------------------------------------------
+
+class entity_long : public row {
+public:
+  std::string name() const override { return "entity.long"; }
+
+  std::string unit() const override { return "ms, less is better"; }
+
+  void prepare(const environment& env) override {
+    url_ = env.url;
+    journal_.fill(url_, 1, versions);
+    // Its snapshots were written all the time; the newest is a while back.
+    connection{url_}.run(
+      "insert into " + journal_.schema()
+      + ".snapshot (type_name, entity_id, version, schema_version, state) "
+        "select type_name, entity_id, version, 1, json_build_object('value', "
+        "version) from "
+      + journal_.schema() + ".event where version in (998000, 999000)");
+  }
+
+  double ours(const environment& env) override {
+    evented::entity_options<tally> how;
+    how.snapshots({.every = 1000});
+    return first_command(env, how, id_of(0), ++version_);
+  }
+
+  double baseline(const environment& env) override {
+    return first_command(env, {}, evented::uuid::v4(), 1);
+  }
+
+private:
+  static constexpr std::uint64_t versions = 999'900;
+
+  /// Returns how long the first command of an entity takes in a process whose
+  /// connections are there; the median of several such processes.
+  double first_command(const environment& env,
+                       const evented::entity_options<tally>& how,
+                       const evented::uuid& id, std::uint64_t version) {
+    fresh_process process{env, journal_, how};
+    process.ask_all({evented::uuid::v4(), evented::uuid::v4()}, 1);
+    auto ms = 1000 * process.ask_all({id}, version);
+    std::printf("  %s: version %llu: %.2f ms\n", name().c_str(),
+                static_cast<unsigned long long>(version), ms);
+    return ms;
+  }
+
+  std::string url_;
+  bench_journal journal_{"evented_bench_long"};
+  std::uint64_t version_ = versions;
+};
+
+// -- entity.hot ---------------------------------------------------------------
+
+class entity_hot : public row {
+public:
+  std::string name() const override { return "entity.hot"; }
+
+  std::string unit() const override { return "commands/s"; }
+
+  void prepare(const environment& env) override {
+    url_ = env.url;
+    journal_.fill(url_, 1, 10);
+    connection db{url_};
+    db.run("create table " + journal_.schema() + ".ancestor "
+           + "(seq_no bigserial primary key, entity_id uuid, version bigint, "
+             "type_name text, event jsonb, metadata jsonb, unique (entity_id, "
+             "type_name, version))");
+    const std::string id = "'00000000-0000-4000-8000-000000000001'";
+    const std::string table = journal_.schema() + ".ancestor";
+    ancestor_.emplace(
+      url_, "begin;\nselect coalesce(max(version), 0) + 1 as version from "
+              + table + " where type_name = 'tally' and entity_id = " + id
+              + " \\gset\ninsert into " + table
+              + " (entity_id, version, type_name, event, metadata) values ("
+              + id
+              + ", :version, 'tally', '{\"inc\": 1}', '{\"unix_ms\": "
+                "1700000000000}');\ncommit;\n");
+  }
+
+  double ours(const environment& env) override {
+    checkpoint(url_);
+    load_options options;
+    options.entities = 1;
+    options.in_flight = 256;
+    options.journal = journal_.options();
+    auto x = run_load(env, options);
+    std::printf("  %s: ours %.0f/s\n", name().c_str(), x.commands_per_second);
+    return x.commands_per_second;
+  }
+
+  double baseline(const environment& env) override {
+    checkpoint(url_);
+    auto x = ancestor_->run(1, env.duration);
+    std::printf("  %s: baseline %.0f/s, 1 client\n", name().c_str(),
+                x.per_second);
+    return x.per_second;
+  }
+
+private:
+  std::string url_;
+  bench_journal journal_{"evented_bench_hot"};
+  std::optional<pgbench> ancestor_;
+};
+
+} // namespace
+
+std::unique_ptr<row> make_entity_wake() {
+  return std::make_unique<entity_wake>();
+}
+
+std::unique_ptr<row> make_entity_long() {
+  return std::make_unique<entity_long>();
+}
+
+std::unique_ptr<row> make_entity_hot() {
+  return std::make_unique<entity_hot>();
+}
+
+} // namespace bench
