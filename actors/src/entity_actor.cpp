@@ -272,7 +272,7 @@ void entity_actor::load(bool expect_news) {
   load_ = std::make_shared<load_job>();
   auto snapshots = (settings_->snapshots || load_snapshots_)
                    && !ignore_snapshots_ && version_ == 0;
-  load_->request = {settings_->type_name, id_, version_, snapshots};
+  load_->request = {settings_->type_name, id_, version_, snapshots, true};
   if (!queue_.empty())
     load_->first_deadline = queue_.front().content->deadline;
   seam::send(this, settings_->journal.loader(), load_order{load_});

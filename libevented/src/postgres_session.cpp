@@ -49,8 +49,10 @@ public:
         "ordinality as r (type_name, entity_id, after, fresh, place) ";
     const std::string event
       = "e.seq_no, e.version, e.event_name, e.schema_version, "
-        "(date_part('epoch', e.created_at) * 1e6)::bigint, e.event, "
-        "e.metadata, array_to_string(e.tags, chr(10)) ";
+        "case when $6::boolean then (date_part('epoch', e.created_at) * "
+        "1e6)::bigint "
+        "end, e.event, case when $6::boolean then e.metadata end, "
+        "case when $6::boolean then array_to_string(e.tags, chr(10)) end ";
     auto events_after = [](const std::string& version) {
       return "cross join lateral (select * from {schema}.event as x "
              "where x.type_name = r.type_name and x.entity_id = r.entity_id "
@@ -140,6 +142,7 @@ public:
     array_builder after{int8_oid};
     array_builder fresh{bool_oid};
     auto any_fresh = false;
+    auto whole = false;
     for (auto& x : batch) {
       if (kind(x.id) != options_.ids || !valid(x.id))
         throw error(errc::invalid_id,
@@ -149,6 +152,7 @@ public:
       after.add_int64(static_cast<std::int64_t>(x.after));
       fresh.add_bool(x.snapshot);
       any_fresh = any_fresh || x.after == 0;
+      whole = whole || !x.lean;
     }
     auto limit = std::max<std::size_t>(16, max_events / batch.size());
     auto found
@@ -156,7 +160,8 @@ public:
                  pq::binary{std::move(types).finish()},
                  pq::binary{std::move(ids).finish()},
                  pq::binary{std::move(after).finish()},
-                 pq::binary{std::move(fresh).finish()}, std::uint64_t{limit});
+                 pq::binary{std::move(fresh).finish()}, std::uint64_t{limit},
+                 std::string_view{whole ? "t" : "f"});
     const auto first = any_fresh ? 2 : 1;
     for (const auto& row : found) {
       auto& to = result[pq::number(row[0]) - 1];

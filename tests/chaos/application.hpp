@@ -56,12 +56,12 @@ public:
   /// Drops the handle of the region.
   void drop_accounts() { accounts_ = nullptr; }
 
-  /// Sends one command and waits for the answer.
-  template <class Command>
-  answer ask(const uuid& id, const Command& cmd) {
+  /// Sends one command, with what is to follow it, and waits for the answer.
+  template <class Command, class... Ts>
+  answer ask(const uuid& id, const Command& cmd, const Ts&... xs) {
     caf::scoped_actor self{sys_};
     answer result;
-    self->request(accounts_, patience, id, cmd)
+    self->request(accounts_, patience, id, cmd, xs...)
       .receive(
         [&](const accepted& a) {
           result = {cmd.token, id, errc::none, a, {}};

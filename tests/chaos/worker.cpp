@@ -255,6 +255,23 @@ int teller(const std::vector<std::string>& args) {
   }
 }
 
+/// Makes the payments from the one that the parent names to the last, each with
+/// its number as its ID, and tells each answer.
+int payer(const std::vector<std::string>& args) {
+  auto id = uuid::parse(args.at(3)).value();
+  auto end = std::stoi(args.at(4));
+  application app{journal_at(args.at(1), args.at(2))};
+  parent up;
+  up.tell("ready");
+  for (auto n = std::stoi(up.hear().at(0)); n < end; ++n) {
+    auto token = std::to_string(n);
+    up.tell(to_line(app.ask(id, deposit{token, 1}, command_id{token})));
+  }
+  up.tell("end");
+  up.hear();
+  return 0;
+}
+
 /// Sends `count` deposits at once, spread over the accounts, and lives until
 /// all are answered.
 class burst : public caf::event_based_actor {
@@ -355,6 +372,8 @@ int run_worker(const std::vector<std::string>& args) {
       return hammer(args);
     if (args.at(0) == "teller")
       return teller(args);
+    if (args.at(0) == "payer")
+      return payer(args);
     if (args.at(0) == "shutdown")
       return shut_down(args);
     if (args.at(0) == "projection")

@@ -7,10 +7,11 @@
 #include "tally.hpp"
 
 #include <caf/actor_system.hpp>
-#include <caf/scoped_actor.hpp>
+#include <caf/event_based_actor.hpp>
 
 #include <algorithm>
 #include <cstdio>
+#include <future>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -88,11 +89,54 @@ void bench_journal::fill(const std::string& url, std::uint64_t entities,
   checkpoint(url);
 }
 
+/// Sends one command to each of many entities and waits for all answers.
+class asker : public caf::event_based_actor {
+public:
+  asker(caf::actor_config& cfg, caf::actor region,
+        std::vector<evented::uuid> ids, std::uint64_t version,
+        std::promise<std::string> done)
+    : caf::event_based_actor(cfg),
+      region_(std::move(region)),
+      ids_(std::move(ids)),
+      version_(version),
+      done_(std::move(done)) {
+    // nop
+  }
+
+  caf::behavior make_behavior() override {
+    // Answers to plain messages are plain messages, and errors too.
+    for (auto& id : ids_)
+      evented::seam::send(this, region_, id, add{1});
+    return {
+      [this](const evented::accepted& a) {
+        finish(a.version == version_ ? ""
+                                     : "an entity answers with version "
+                                         + std::to_string(a.version));
+      },
+      [this](const caf::error& err) { finish(evented::render(system(), err)); },
+    };
+  }
+
+private:
+  void finish(const std::string& failure) {
+    if (failure.empty() && ++answered_ < ids_.size())
+      return;
+    done_.set_value(failure);
+    quit();
+  }
+
+  caf::actor region_;
+  std::vector<evented::uuid> ids_;
+  std::uint64_t version_;
+  std::promise<std::string> done_;
+  std::size_t answered_ = 0;
+};
+
 /// A process that has just started.
 class fresh_process {
 public:
   fresh_process(const environment& env, const bench_journal& where,
-                         const evented::entity_options<tally>& how = {}) {
+                const evented::entity_options<tally>& how = {}) {
     set_scheduler(cfg_, env);
     sys_.emplace(cfg_);
     journal_.emplace(*sys_, where.options());
@@ -107,24 +151,13 @@ public:
   /// Sends one command to each and waits for all answers, which must carry this
   /// version. Returns the seconds that took.
   double ask_all(const std::vector<evented::uuid>& ids, std::uint64_t version) {
-    caf::scoped_actor self{*sys_};
+    std::promise<std::string> done;
+    auto end = done.get_future();
     auto begin = steady::now();
-    using handle
-      = decltype(self->request(region_, 60s, ids[0], add{1}));
-    std::vector<handle> sent;
-    sent.reserve(ids.size());
-    for (auto& id : ids)
-      sent.push_back(self->request(region_, 60s, id, add{1}));
-    for (auto& x : sent)
-      x.receive(
-        [&](const evented::accepted& a) {
-          if (a.version != version)
-            throw std::runtime_error("an entity answers with version "
-                                     + std::to_string(a.version));
-        },
-        [&](const caf::error& err) {
-          throw std::runtime_error(evented::render(*sys_, err));
-        });
+    sys_->spawn<asker>(region_, ids, version, std::move(done));
+    auto failure = end.get();
+    if (!failure.empty())
+      throw std::runtime_error(failure);
     return std::chrono::duration<double>(steady::now() - begin).count();
   }
 
@@ -147,13 +180,14 @@ public:
     url_ = env.url;
     journal_.fill(url_, entities, versions);
     select_.emplace(
-      url_, std::string{"\\set id random(0, 9999) * 40353607 % 900000000000 + "
-                        "100000000000\n"
-                        "select seq_no, version, event_name, schema_version, "
-                        "event, metadata from "}
-              + journal_.schema()
-              + ".event where type_name = 'tally' and entity_id = "
-                "('00000000-0000-4000-8000-' || :id)::uuid order by version;\n");
+      url_,
+      std::string{"\\set id random(0, 9999) * 40353607 % 900000000000 + "
+                  "100000000000\n"
+                  "select seq_no, version, event_name, schema_version, "
+                  "event, metadata from "}
+        + journal_.schema()
+        + ".event where type_name = 'tally' and entity_id = "
+          "('00000000-0000-4000-8000-' || :id)::uuid order by version;\n");
     std::map<unsigned, double> found;
     for (auto pass = 0; pass < 2; ++pass)
       for (auto clients : {1u, 2u, 4u, 8u, 16u, 32u})
@@ -179,7 +213,8 @@ public:
       = static_cast<double>(entities) / process.ask_all(ids, ++version_);
     connection db{url_};
     auto connections = db.number(
-      "select count(*) from pg_stat_activity where application_name = 'evented' "
+      "select count(*) from pg_stat_activity where application_name = "
+      "'evented' "
       "or (datname = current_database() and backend_type = 'client backend' "
       "and pid <> pg_backend_pid())");
     std::printf("  %s: ours %.0f/s, one command each, %lld events before, %lld "

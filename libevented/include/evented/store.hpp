@@ -149,6 +149,9 @@ struct load_request {
   /// Whether to begin with the newest snapshot above `after`, where there is
   /// one.
   bool snapshot = false;
+  /// Whether only name, shape, version and payload of the events are wanted,
+  /// which is all that it takes to rebuild an entity.
+  bool lean = false;
 };
 
 /// The state of an entity after the event with the number `version`.
