@@ -245,6 +245,32 @@ void check_at_start(const journal& where, const readable_type& what) {
   }
 }
 
+namespace {
+
+/// Says at the start what snapshots this program will not use: nothing is lost
+/// by that but time.
+void report_snapshots(const region_settings& of) {
+  if (!of.snapshots)
+    return;
+  try {
+    std::string others;
+    for (auto shape :
+         of.journal.store()->connect()->snapshot_shapes(of.type_name))
+      if (shape != of.snapshots->schema_version)
+        others += (others.empty() ? "" : ", ") + std::to_string(shape);
+    if (!others.empty())
+      SPDLOG_WARN(
+        "evented: {}: the journal holds snapshots of the shapes {}, "
+        "and this program reads {}; those entities wake up from their "
+        "events",
+        of.type_name, others, of.snapshots->schema_version);
+  } catch (const connection_lost&) {
+    // Entities find out on their own.
+  }
+}
+
+} // namespace
+
 caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {
   if (settings.ids != settings.journal.options().ids)
     throw error(errc::invalid_options,
@@ -260,6 +286,7 @@ caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {
                 settings.type_name
                   + ": idle_timeout is not negative, remember_commands and "
                     "snapshot_policy::keep are at least 1");
+  report_snapshots(settings);
   return sys.spawn<region>(
     std::make_shared<const region_settings>(std::move(settings)));
 }

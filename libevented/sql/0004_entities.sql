@@ -32,6 +32,9 @@ create table {schema}.snapshot (
   primary key (type_name, entity_id, version)
 );
 
+create index snapshot_by_shape
+  on {schema}.snapshot (type_name, schema_version);
+
 -- The events of an entity up to this version were trimmed by an operator.
 create table {schema}.horizon (
   type_name  text collate "C" not null,
@@ -446,6 +449,20 @@ begin
                        order by x.version desc
                        offset p_keep - 1 limit 1);
 end
+$body$;
+
+-- The shapes of an entity type's snapshots: one look at the index each.
+create function {schema}.snapshot_shapes(p_type text) returns setof integer
+language sql stable set enable_seqscan = off set jit = off as $body$
+  with recursive shapes as (
+    select min(schema_version) as shape from {schema}.snapshot
+     where type_name = p_type
+    union all
+    select (select min(x.schema_version) from {schema}.snapshot as x
+             where x.type_name = p_type and x.schema_version > s.shape)
+      from shapes as s
+     where s.shape is not null)
+  select shape from shapes where shape is not null
 $body$;
 
 -- Trims the events of an entity up to the version of one of its snapshots, which

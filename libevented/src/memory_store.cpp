@@ -212,6 +212,17 @@ public:
     }
   }
 
+  std::vector<std::int32_t>
+  snapshot_shapes(std::string_view type_name) override {
+    std::lock_guard guard{journal_->mutex};
+    std::set<std::int32_t> result;
+    for (auto& [key, snapshots] : journal_->snapshots)
+      if (key.first == type_name)
+        for (auto& [version, x] : snapshots)
+          result.insert(x.schema_version);
+    return {result.begin(), result.end()};
+  }
+
   std::size_t forget_commands(std::string_view type_name,
                               std::chrono::seconds age,
                               std::size_t limit) override {

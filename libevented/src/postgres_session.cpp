@@ -197,6 +197,17 @@ public:
              pq::binary{std::move(states).finish()}, std::uint64_t{keep});
   }
 
+  std::vector<std::int32_t>
+  snapshot_shapes(std::string_view type_name) override {
+    auto found = db_.exec_params(
+      fill_in("select {schema}.snapshot_shapes($1)", options_),
+      {parameter{std::string{type_name}}});
+    std::vector<std::int32_t> result;
+    for (const auto& row : found)
+      result.push_back(static_cast<std::int32_t>(pq::number(row[0])));
+    return result;
+  }
+
   std::size_t forget_commands(std::string_view type_name,
                               std::chrono::seconds age,
                               std::size_t limit) override {

@@ -23,8 +23,8 @@ TEST(commands_with_an_id, are_answered_after_a_kill_between_commit_and_reply) {
     direct.url = at.direct();
     return direct;
   }()};
-  worker payer{{"payer", at.where().url.reveal(), at.schema(),
-                 to_string(id), "1000"}};
+  worker payer{
+    {"payer", at.where().url.reveal(), at.schema(), to_string(id), "1000"}};
   ASSERT_EQ(payer.hear().value_or("nothing"), "ready");
   payer.tell("0");
   ASSERT_TRUE(payer.hear());
@@ -57,8 +57,8 @@ TEST(commands_with_an_id, are_made_once_however_often_their_process_is_killed) {
   auto kills = 0;
   std::map<int, evented::accepted> told;
   auto run_one = [&](bool to_the_end) {
-    worker one{{"payer", server.url(), schema, to_string(id),
-                std::to_string(payments)}};
+    worker one{
+      {"payer", server.url(), schema, to_string(id), std::to_string(payments)}};
     if (one.hear().value_or("nothing") != "ready") {
       ADD_FAILURE() << "the process does not start";
       return false;

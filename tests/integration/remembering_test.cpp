@@ -357,6 +357,18 @@ TEST_P(remembering, a_newer_shape_of_a_snapshot_stays) {
   EXPECT_EQ(load("a").snapshot->state, R"({"n": 2})");
 }
 
+TEST_P(remembering, tells_the_shapes_of_snapshots) {
+  EXPECT_EQ(session->snapshot_shapes("thing"), std::vector<std::int32_t>{});
+  append("a", make_step(0, 3));
+  append("b", make_step(0, 3));
+  new_snapshot all[] = {{"thing", "a"s, 1, 1, "{}"},
+                        {"thing", "a"s, 2, 4, "{}"},
+                        {"thing", "b"s, 3, 4, "{}"}};
+  session->save_snapshots(all, 2);
+  EXPECT_EQ(session->snapshot_shapes("thing"), (std::vector{1, 4}));
+  EXPECT_EQ(session->snapshot_shapes("other"), std::vector<std::int32_t>{});
+}
+
 TEST_P(remembering, a_snapshot_ahead_of_the_journal_is_left_out) {
   append("a", make_step(0, 2));
   new_snapshot all[]

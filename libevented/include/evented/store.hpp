@@ -237,6 +237,12 @@ public:
                               unsigned keep)
     = 0;
 
+  /// Returns the shapes (`state_version`) of the entity type's snapshots, in
+  /// order.
+  /// @throws connection_lost, sql_error
+  virtual std::vector<std::int32_t> snapshot_shapes(std::string_view type_name)
+    = 0;
+
   /// Forgets commands of an entity type whose outcome was remembered longer than
   /// `age` ago, at most `limit`, the oldest first; returns how many.
   /// @throws connection_lost, sql_error

@@ -256,6 +256,9 @@ TEST_P(sleeping, a_snapshot_of_another_shape_is_not_trusted) {
   for (auto id : {1, 2, 3})
     EXPECT_EQ(there.query(upgraded, id), "3");
   EXPECT_EQ(log_lines::instance().count("is of no use"), 1u);
+  EXPECT_EQ(log_lines::instance().count(
+              "holds snapshots of the shapes 1, and this program reads 2"),
+            1u);
   // It has written one of its own at once, as there was none.
   EXPECT_TRUE(wait_until([&] { return newest(1).schema_version == 2; }));
   EXPECT_EQ(events_to_wake(1, after), 0u);

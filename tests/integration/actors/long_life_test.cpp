@@ -1,0 +1,92 @@
+// An entity with a long history: a million events with EVENTED_LARGE=1 in the
+// environment, fewer else.
+
+#include "support/journals.hpp"
+#include "support/wallet.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+using namespace std::literals;
+
+using namespace evented;
+using namespace evented::test;
+
+namespace {
+
+/// Returns a line of /proc/self/status in bytes.
+std::size_t status(const std::string& name) {
+  std::ifstream in{"/proc/self/status"};
+  for (std::string key; in >> key;) {
+    std::size_t kilobytes = 0;
+    if (key == name + ":" && in >> kilobytes)
+      return kilobytes * 1024;
+    in.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  ADD_FAILURE() << "no " << name;
+  return 0;
+}
+
+/// Makes the peak of this process's memory what it is now, see proc(5).
+void forget_peak() {
+  std::ofstream{"/proc/self/clear_refs"} << "5";
+}
+
+class long_life : public testing::Test {
+protected:
+  long_life() {
+    options.ids = id_kind::bigint;
+    how.command_timeout = 5min;
+    open_store(options);
+    raw_connection db;
+    db.exec("insert into " + options.schema
+            + ".event (type_name, entity_id, version, slice, event_name, "
+              "schema_version, append_id, event, metadata) select 'wallet', 1, "
+              "n, 0, 'was_put', 1, gen_random_uuid(), '{\"amount\": 1}', "
+              "jsonb_build_object('filler', repeat('x', 100)) from "
+              "generate_series(1, "
+            + std::to_string(count) + ") as n");
+  }
+
+  const std::uint64_t count
+    = std::getenv("EVENTED_LARGE") != nullptr ? 1'000'000 : 100'000;
+  journal_options options = fresh_journal();
+  entity_options<wallet> how;
+};
+
+TEST_F(long_life, is_replayed_in_bounded_memory) {
+  wallet_process here{options};
+  auto region = here.spawn(how);
+  // The connection and its buffers.
+  EXPECT_EQ(here.query(region, 2), "0");
+  forget_peak();
+  auto before = status("VmRSS");
+  EXPECT_EQ(here.query(region, 1), std::to_string(count));
+  auto more = status("VmHWM") - std::min(before, status("VmHWM"));
+  std::cout << count << " events took " << more / 1024 << " kB\n";
+  EXPECT_LT(more, 64u * 1024 * 1024);
+}
+
+TEST_F(long_life, goes_on_from_a_snapshot) {
+  how.snapshots({.every = 1000});
+  {
+    wallet_process first{options};
+    EXPECT_EQ(first.query(first.spawn(how), 1), std::to_string(count));
+    // Waking up was reason enough.
+    raw_connection db;
+    EXPECT_TRUE(wait_until([&] {
+      return db.exec("select max(version) from " + options.schema + ".snapshot")
+             == std::to_string(count);
+    }));
+  }
+  wallet_process here{options};
+  auto before = wallet::all_applied.load();
+  EXPECT_EQ(here.ask(here.spawn(how), 1, put{1}),
+            "ok@" + std::to_string(count + 1));
+  EXPECT_LE(wallet::all_applied.load() - before, 2u);
+}
+
+} // namespace
