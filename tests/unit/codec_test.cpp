@@ -264,3 +264,31 @@ TEST(codec, is_chosen_at_run_time) {
   EXPECT_EQ(to_string(codec::json), "json");
   EXPECT_EQ(to_string(codec::binary), "binary");
 }
+
+namespace {
+
+/// Reads JSON while JSON is read.
+struct nested {
+  std::string inner;
+  std::uint64_t n = 0;
+  std::uint64_t last = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(CEREAL_NVP(inner));
+    if constexpr (Archive::is_loading::value)
+      n = from_json<std::uint64_t>(inner);
+    archive(CEREAL_NVP(last));
+  }
+};
+
+} // namespace
+
+TEST(json_codec, reads_json_within_json) {
+  auto x = from_json<nested>(R"({"inner": "{\"value\": 7}", "last": 8})");
+  EXPECT_EQ(x.n, 7u);
+  EXPECT_EQ(x.last, 8u);
+  EXPECT_THROW(from_json<nested>(R"({"inner": "{", "last": 8})"),
+               std::exception);
+  EXPECT_EQ(from_json<std::uint64_t>(R"({"value": 9})"), 9u);
+}

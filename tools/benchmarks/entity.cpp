@@ -1,5 +1,6 @@
 // What entities cost when they wake up, and when all want the same one.
 
+#include "cpu_time.hpp"
 #include "database.hpp"
 #include "load.hpp"
 #include "pgbench.hpp"
@@ -90,6 +91,7 @@ void bench_journal::fill(const std::string& url, std::uint64_t entities,
 }
 
 /// Sends one command to each of many entities and waits for all answers.
+template <class Command>
 class asker : public caf::event_based_actor {
 public:
   asker(caf::actor_config& cfg, caf::actor region,
@@ -106,18 +108,24 @@ public:
   caf::behavior make_behavior() override {
     // Answers to plain messages are plain messages, and errors too.
     for (auto& id : ids_)
-      evented::seam::send(this, region_, id, add{1});
+      evented::seam::send(this, region_, id, Command{1});
     return {
-      [this](const evented::accepted& a) {
-        finish(a.version == version_ ? ""
-                                     : "an entity answers with version "
-                                         + std::to_string(a.version));
+      [this](const evented::accepted& a) { check(a.version); },
+      // Each event has added 1.
+      [this](const evented::accepted& a, std::uint64_t value) {
+        check(a.version == value ? value : 0);
       },
       [this](const caf::error& err) { finish(evented::render(system(), err)); },
     };
   }
 
 private:
+  void check(std::uint64_t version) {
+    finish(version == version_
+             ? ""
+             : "an entity answers with version " + std::to_string(version));
+  }
+
   void finish(const std::string& failure) {
     if (failure.empty() && ++answered_ < ids_.size())
       return;
@@ -150,11 +158,12 @@ public:
 
   /// Sends one command to each and waits for all answers, which must carry this
   /// version. Returns the seconds that took.
+  template <class Command = add>
   double ask_all(const std::vector<evented::uuid>& ids, std::uint64_t version) {
     std::promise<std::string> done;
     auto end = done.get_future();
     auto begin = steady::now();
-    sys_->spawn<asker>(region_, ids, version, std::move(done));
+    sys_->spawn<asker<Command>>(region_, ids, version, std::move(done));
     auto failure = end.get();
     if (!failure.empty())
       throw std::runtime_error(failure);
@@ -170,9 +179,15 @@ private:
 
 // -- entity.wake --------------------------------------------------------------
 
+/// @param Command what wakes them up: `look`, which stores nothing, or `add`
+template <class Command>
 class entity_wake : public row {
 public:
-  std::string name() const override { return "entity.wake"; }
+  static constexpr bool stores = std::is_same_v<Command, add>;
+
+  std::string name() const override {
+    return stores ? "entity.wake_write" : "entity.wake";
+  }
 
   std::string unit() const override { return "entities/s"; }
 
@@ -207,10 +222,16 @@ public:
     for (std::uint64_t i = 0; i < entities; ++i)
       ids.push_back(id_of(i));
     fresh_process process{env, journal_};
-    // Its connections are made with the first command.
-    process.ask_all({id_of(entities)}, ++others_);
-    auto result
-      = static_cast<double>(entities) / process.ask_all(ids, ++version_);
+    // Its connections are made with the first commands.
+    process.ask_all({evented::uuid::v4(), evented::uuid::v4()}, 1);
+    auto version = stores ? ++version_ : version_;
+    auto own_cpu = own_cpu_seconds();
+    auto server_cpu = server_cpu_seconds(env.server);
+    auto result = static_cast<double>(entities)
+                  / process.template ask_all<Command>(ids, version);
+    constexpr auto us = 1e6 / static_cast<double>(entities);
+    own_cpu = us * (own_cpu_seconds() - own_cpu);
+    server_cpu = us * (server_cpu_seconds(env.server) - server_cpu);
     connection db{url_};
     auto connections = db.number(
       "select count(*) from pg_stat_activity where application_name = "
@@ -218,9 +239,11 @@ public:
       "or (datname = current_database() and backend_type = 'client backend' "
       "and pid <> pg_backend_pid())");
     std::printf("  %s: ours %.0f/s, one command each, %lld events before, %lld "
-                "connections\n",
-                name().c_str(), result, static_cast<long long>(version_ - 1),
-                static_cast<long long>(connections));
+                "connections; CPU per entity: here %.1f us, PostgreSQL %.1f "
+                "us\n",
+                name().c_str(), result,
+                static_cast<long long>(stores ? version - 1 : version),
+                static_cast<long long>(connections), own_cpu, server_cpu);
     return result;
   }
 
@@ -236,11 +259,11 @@ private:
   static constexpr std::uint64_t versions = 10;
 
   std::string url_;
-  bench_journal journal_{"evented_bench_wake"};
+  bench_journal journal_{stores ? "evented_bench_wake_write"
+                                : "evented_bench_wake"};
   std::optional<pgbench> select_;
   unsigned clients_ = 1;
   std::uint64_t version_ = versions;
-  std::uint64_t others_ = 0;
 };
 
 // -- entity.long --------------------------------------------------------------
@@ -350,7 +373,11 @@ private:
 } // namespace
 
 std::unique_ptr<row> make_entity_wake() {
-  return std::make_unique<entity_wake>();
+  return std::make_unique<entity_wake<look>>();
+}
+
+std::unique_ptr<row> make_entity_wake_write() {
+  return std::make_unique<entity_wake<add>>();
 }
 
 std::unique_ptr<row> make_entity_long() {

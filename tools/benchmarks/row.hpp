@@ -72,8 +72,12 @@ std::unique_ptr<row> make_projection_lag();
 std::unique_ptr<row> make_projection_lag_1000();
 
 /// Returns `entity.wake`: 10 000 entities that wake up at once with a command
-/// each, against a select per entity.
+/// each, which stores nothing but is checked against the journal; against a
+/// select per entity.
 std::unique_ptr<row> make_entity_wake();
+
+/// Returns `entity.wake_write`: the same with commands that store an event each.
+std::unique_ptr<row> make_entity_wake_write();
 
 /// Returns `entity.long`: the first command after a restart of an entity with a
 /// million events and a snapshot every 1000, against that of a new entity.
@@ -93,6 +97,7 @@ inline std::vector<std::unique_ptr<row>> all_rows() {
   result.push_back(make_projection_lag());
   result.push_back(make_projection_lag_1000());
   result.push_back(make_entity_wake());
+  result.push_back(make_entity_wake_write());
   result.push_back(make_entity_long());
   result.push_back(make_entity_hot());
   return result;

@@ -21,6 +21,17 @@ auto inspect(Inspector& f, add& x) {
                                  evented::field("inc", x.inc));
 }
 
+/// Answers with the value and stores nothing.
+struct look {
+  std::uint64_t dummy = 0;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, look& x) {
+  return evented::inspect_object(f, x, "bench::look",
+                                 evented::field("dummy", x.dummy));
+}
+
 struct added {
   std::uint64_t inc = 0;
 
@@ -49,7 +60,7 @@ struct tally {
   static constexpr std::string_view type_name = "tally";
 
   using id_type = evented::uuid;
-  using commands = evented::commands<add>;
+  using commands = evented::commands<add, look>;
   using events = evented::events<added>;
   using metadata = request_info;
 
@@ -67,10 +78,16 @@ inline evented::decision<tally> handle(const add& cmd, const tally&) {
   return evented::accept(added{cmd.inc}).with_metadata(request_info::now());
 }
 
+inline evented::decision<tally, evented::replies<std::uint64_t>>
+handle(const look&, const tally&) {
+  return evented::accept().reply([](const tally& x) { return x.value; });
+}
+
 } // namespace bench
 
 CAF_BEGIN_TYPE_ID_BLOCK(bench, 200)
 
 CAF_ADD_TYPE_ID(bench, (bench::add))
+CAF_ADD_TYPE_ID(bench, (bench::look))
 
 CAF_END_TYPE_ID_BLOCK(bench)

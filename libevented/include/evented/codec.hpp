@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <istream>
+#include <memory>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -68,6 +69,36 @@ public:
   }
 };
 
+/// An input stream that was made before where possible: making one costs more
+/// than reading a small event, for its locale.
+class input_stream {
+public:
+  explicit input_stream(std::streambuf& from) {
+    auto& kept = spare();
+    if (kept == nullptr)
+      stream_ = std::make_unique<std::istream>(&from);
+    else
+      stream_ = std::move(kept);
+    // Also clears its state.
+    stream_->rdbuf(&from);
+  }
+
+  input_stream(const input_stream&) = delete;
+  input_stream& operator=(const input_stream&) = delete;
+
+  ~input_stream() { spare() = std::move(stream_); }
+
+  [[nodiscard]] std::istream& get() noexcept { return *stream_; }
+
+private:
+  static std::unique_ptr<std::istream>& spare() {
+    static thread_local std::unique_ptr<std::istream> stream;
+    return stream;
+  }
+
+  std::unique_ptr<std::istream> stream_;
+};
+
 /// Makes `json`, as cereal writes it, compact and checks that PostgreSQL takes
 /// it: valid UTF-8, no NUL character, no NaN or infinity.
 /// @throws error(invalid_event)
@@ -107,8 +138,8 @@ std::string to_json(const T& x) {
 template <class T>
 T from_json(std::string_view json) {
   detail::string_source source{json};
-  std::istream in{&source};
-  cereal::JSONInputArchive ar{in};
+  detail::input_stream in{source};
+  cereal::JSONInputArchive ar{in.get()};
   T result{};
   detail::archive_root(ar, result);
   return result;
