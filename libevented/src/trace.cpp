@@ -44,4 +44,15 @@ trace trace_of(std::string_view metadata) {
   }
 }
 
+bool only_trace(std::string_view metadata) {
+  if (metadata.empty())
+    return true;
+  if (metadata.find("\"$trace\"") == std::string_view::npos)
+    return false;
+  rapidjson::Document json;
+  json.Parse(metadata.data(), metadata.size());
+  return json.IsObject() && json.MemberCount() == 1
+         && json.HasMember(field.data());
+}
+
 } // namespace evented

@@ -4,10 +4,12 @@
 #include <evented/entity.hpp>
 #include <evented/evolution.hpp>
 #include <evented/projection_store.hpp>
+#include <evented/trace.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -51,6 +53,18 @@ struct recorded {
   const T* as() const noexcept {
     return std::get_if<T>(&event);
   }
+
+  /// Returns the metadata as the entity's own type, nothing where the command
+  /// had none.
+  /// @throws std::exception where they have another shape
+  [[nodiscard]] std::optional<metadata_of<E>> typed_metadata() const {
+    if (only_trace(metadata))
+      return std::nullopt;
+    return from_json<metadata_of<E>>(metadata);
+  }
+
+  /// Returns where the command came from.
+  [[nodiscard]] evented::trace trace() const { return trace_of(metadata); }
 };
 
 namespace detail {

@@ -39,4 +39,7 @@ std::string add_trace(std::string metadata, const trace& from);
 /// Returns the trace in an event's metadata, an empty one where there is none.
 trace trace_of(std::string_view metadata);
 
+/// Checks whether `metadata` is nothing, or nothing but a trace.
+bool only_trace(std::string_view metadata);
+
 } // namespace evented

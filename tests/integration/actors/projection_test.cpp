@@ -89,6 +89,9 @@ TEST_F(projection_on_postgres, hands_over_everything_known) {
   EXPECT_EQ(a.schema_version, 1);
   EXPECT_GE(a.created_at.time_since_epoch().count(), std::stoll(before));
   EXPECT_EQ(a.metadata, R"({"who": "test"})");
+  ASSERT_TRUE(a.typed_metadata());
+  EXPECT_EQ(a.typed_metadata()->who, "test");
+  EXPECT_TRUE(a.trace().empty());
   EXPECT_TRUE(a.tags.empty());
   EXPECT_FALSE(a.replayed);
   EXPECT_EQ(a.view_version, 1);
@@ -100,6 +103,7 @@ TEST_F(projection_on_postgres, hands_over_everything_known) {
   EXPECT_EQ(b.name, "money-withdrawn");
   EXPECT_EQ(b.schema_version, 3);
   EXPECT_EQ(b.metadata, "");
+  EXPECT_FALSE(b.typed_metadata());
 }
 
 // -- several entity types, batches --------------------------------------------
