@@ -439,7 +439,11 @@ void entity_actor::give_up(caf::error why) {
   for (auto& x : queue_)
     refuse(x, given_up_);
   queue_.clear();
-  ask_to_stop();
+  // The region that has said so waits for it, and does not say it again.
+  if (stopping_)
+    quit();
+  else
+    ask_to_stop();
 }
 
 void entity_actor::ask_to_stop() {
