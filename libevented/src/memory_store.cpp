@@ -345,10 +345,14 @@ private:
 
   void write(append_request& request) {
     auto broken = false;
-    for (auto& step : request.steps) {
+    auto known = known_to_hold(request);
+    for (std::size_t i = 0; i < request.steps.size(); ++i) {
+      auto& step = request.steps[i];
       if (step.status == append_status::pending) {
         step.message.clear();
-        if (!fits(request.id))
+        if (i < known && step.events.empty() && step.record && !step.stores())
+          step.status = append_status::stored;
+        else if (!fits(request.id))
           fail(step, errc::invalid_id,
                "this journal holds IDs of kind "
                  + std::string{to_string(options_.ids)});
@@ -363,15 +367,38 @@ private:
     }
   }
 
+  /// Returns the place of the last step that an earlier attempt has stored, 0
+  /// where there is none. The steps before it held then, which those cannot tell
+  /// that leave no trace.
+  std::size_t known_to_hold(const append_request& request) {
+    auto& known = journal_->commands[{request.type_name, request.id}];
+    for (auto i = request.steps.size(); i-- > 1;) {
+      auto& step = request.steps[i];
+      if (step.status != append_status::pending)
+        continue;
+      if (step.record) {
+        auto found = known.find(step.record->command_id);
+        if (found != known.end() && found->second.append_id == step.append_id)
+          return i;
+      }
+      if (earlier_attempt(request, step) > 0)
+        return i;
+    }
+    return 0;
+  }
+
   void write(append_request& request, append_step& step) {
     auto first = draw(step.events.size());
     auto& history = journal_->history(request.type_name, request.id);
     detail::refuse_bad_record(step);
     if (step.status == append_status::failed || find_command(request, step))
       return;
-    if (history.size() != step.after)
-      find_earlier_attempt(request, step, history);
-    else if (!step.events.empty() && !history.empty() && history.back() > first)
+    if (history.size() != step.after) {
+      step.seq_no = earlier_attempt(request, step);
+      step.status
+        = step.seq_no > 0 ? append_status::stored : append_status::conflict;
+    } else if (!step.events.empty() && !history.empty()
+               && history.back() > first)
       // Whoever asked did not know of that event when the number was drawn.
       step.status = append_status::conflict;
     else if (acceptable(request, step) && passes_listener(request, step, first))
@@ -396,23 +423,21 @@ private:
     return true;
   }
 
-  /// An attempt whose reply was lost may have stored the step.
-  void find_earlier_attempt(append_request& request, append_step& step,
-                            const std::vector<std::uint64_t>& history) {
-    step.status = append_status::conflict;
+  /// An attempt whose reply was lost may have stored the step. Returns the number
+  /// of its last event then, else 0.
+  std::uint64_t earlier_attempt(const append_request& request,
+                                const append_step& step) const {
+    auto& history = journal_->history(request.type_name, request.id);
     if (step.events.empty() || step.after > history.size()
         || history.size() - step.after < step.events.size())
-      return;
+      return 0;
     auto& entries = journal_->entries[request.type_name];
     auto begin = history.begin() + static_cast<std::ptrdiff_t>(step.after);
     auto end = begin + static_cast<std::ptrdiff_t>(step.events.size());
     auto own = [&](std::uint64_t seq_no) {
       return journal_->at(entries, seq_no).append_id == step.append_id;
     };
-    if (std::all_of(begin, end, own)) {
-      step.status = append_status::stored;
-      step.seq_no = *(end - 1);
-    }
+    return std::all_of(begin, end, own) ? *(end - 1) : 0;
   }
 
   bool acceptable(const append_request& request, append_step& step) const {
