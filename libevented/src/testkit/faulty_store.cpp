@@ -101,7 +101,7 @@ public:
   }
 
   std::shared_ptr<store> inner;
-  mutable std::mutex mutex;
+  mutable std::recursive_mutex mutex;
   std::array<std::deque<fault>, calls> script;
   std::array<std::size_t, calls> counts{};
   std::array<std::size_t, calls> wrong{};
@@ -140,15 +140,7 @@ public:
       compete(batch);
       return inner().append(batch);
     case fault::refuse:
-      for_pending(batch, [](append_step& step) {
-        // What may have been stored before cannot be refused any more.
-        step.message = "an injected fault: refused";
-        if (step.maybe_sent)
-          return;
-        step.status = append_status::failed;
-        step.failure = errc::refused;
-      });
-      return !any_pending(batch);
+      return refuse(batch);
     }
     return false;
   }
@@ -232,10 +224,20 @@ private:
           f(step);
   }
 
-  static bool any_pending(std::span<append_request* const> batch) {
-    auto result = false;
-    for_pending(batch, [&](append_step&) { result = true; });
-    return result;
+  /// What an earlier attempt may have stored cannot be refused any more.
+  static bool refuse(std::span<append_request* const> batch) {
+    auto maybe_sent = false;
+    for_pending(batch, [&](append_step& step) {
+      maybe_sent = maybe_sent || step.maybe_sent;
+    });
+    for_pending(batch, [=](append_step& step) {
+      step.message = "an injected fault: refused";
+      if (maybe_sent)
+        return;
+      step.status = append_status::failed;
+      step.failure = errc::refused;
+    });
+    return !maybe_sent;
   }
 
   static std::vector<append_request>

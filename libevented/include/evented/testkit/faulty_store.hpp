@@ -63,7 +63,7 @@ std::string_view to_string(store_call x) noexcept;
 /// Thread-safe.
 class faulty_store : public store {
 public:
-  /// Asked before each call, one at a time.
+  /// Asked before each call, one at a time. May inject what is to follow.
   using policy = std::function<fault(store_call)>;
 
   /// Returns what another writer appends to the entity of a request, see
