@@ -85,6 +85,12 @@ public:
     return call("holds", [&] { return inner_->holds(type_name, shape); });
   }
 
+  std::vector<std::int32_t>
+  snapshot_shapes(std::string_view type_name) override {
+    return call("snapshot_shapes",
+                [&] { return inner_->snapshot_shapes(type_name); });
+  }
+
   rows query(std::string_view sql,
              const std::vector<parameter>& params) override {
     return call("query", [&] { return inner_->query(sql, params); });

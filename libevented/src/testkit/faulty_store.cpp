@@ -185,6 +185,12 @@ public:
                 [&] { return inner().holds(type_name, shape); });
   }
 
+  std::vector<std::int32_t>
+  snapshot_shapes(std::string_view type_name) override {
+    return call(store_call::other,
+                [&] { return inner().snapshot_shapes(type_name); });
+  }
+
   rows query(std::string_view sql,
              const std::vector<parameter>& params) override {
     return call(store_call::other, [&] { return inner().query(sql, params); });

@@ -64,6 +64,11 @@ public:
     return inner_->holds(type_name, shape);
   }
 
+  std::vector<std::int32_t>
+  snapshot_shapes(std::string_view type_name) override {
+    return inner_->snapshot_shapes(type_name);
+  }
+
   rows query(std::string_view sql,
              const std::vector<parameter>& params) override {
     return inner_->query(sql, params);
