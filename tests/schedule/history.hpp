@@ -53,6 +53,11 @@ struct reply {
   friend bool operator==(const reply&, const reply&) = default;
 };
 
+/// Whether an answer settles a command for ever, so that it must not change.
+inline bool definite(const reply& x) {
+  return x.code == errc::none || x.code == errc::rejected;
+}
+
 std::string to_string(const reply& x);
 
 std::string to_string(const wish& x);

@@ -4,11 +4,21 @@
 
 #include <evented/store.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
+#include <type_traits>
 #include <utility>
 
 namespace evented::test {
+
+/// Which sessions are in the middle of a commit.
+struct open_commits {
+  std::set<const void*> sessions;
+  /// How many calls came in between the steps of others.
+  std::uint64_t interleaved = 0;
+};
 
 /// Whether a process lives. From its death on, nothing that its actors do
 /// reaches the journal, and they come to an end soon.
@@ -16,6 +26,7 @@ struct life {
   bool over = false;
   /// Asked before and after each call of a session: is this where it dies?
   std::function<bool(const char* where)> ends;
+  std::shared_ptr<open_commits> commits;
 
   bool goes_on(const char* where) {
     over = over || (ends && ends(where));
@@ -31,9 +42,18 @@ public:
     // nop
   }
 
+  ~mortal_session() override { life_->commits->sessions.erase(this); }
+
   bool append(std::span<append_request* const> batch) override {
     if (life_->goes_on("before append")) {
+      auto& open = life_->commits->sessions;
+      if (open.size() > open.count(this))
+        ++life_->commits->interleaved;
       auto result = inner_->append(batch);
+      if (result)
+        open.erase(this);
+      else
+        open.insert(this);
       if (life_->goes_on("after append"))
         return result;
     }

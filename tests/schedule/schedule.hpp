@@ -30,11 +30,10 @@ using wrap_store
 struct schedule_counts {
   std::uint64_t steps = 0;
   std::uint64_t commands = 0;
-  std::uint64_t events = 0;
   std::uint64_t faults = 0;
-  std::uint64_t late = 0;
   std::uint64_t crashes = 0;
   std::uint64_t stops = 0;
+  /// Calls between the steps of another session's commit.
   std::uint64_t interleaved = 0;
 };
 
@@ -52,8 +51,10 @@ public:
   /// Returns the steps of the last schedule that was traced.
   [[nodiscard]] std::string trace() const { return trace_.str(); }
 
-  [[nodiscard]] const schedule_counts& counts() const noexcept {
-    return counts_;
+  [[nodiscard]] schedule_counts counts() const noexcept {
+    auto result = counts_;
+    result.interleaved = commits_->interleaved;
+    return result;
   }
 
 private:
@@ -93,8 +94,12 @@ private:
   void end(process_ptr& x, const char* how);
   testkit::fault decide(process& x, testkit::store_call call);
   [[nodiscard]] bool crashes(process& x, const char* where);
+
   template <class... Ts>
-  void note(const Ts&... xs);
+  void note(const Ts&... xs) {
+    if (traced_)
+      ((trace_ << xs), ...) << '\n';
+  }
 
   // -- for all schedules ------------------------------------------------------
 
@@ -105,6 +110,7 @@ private:
   std::size_t actors_ = 0;
   caf::actor asker_;
   schedule_counts counts_;
+  std::shared_ptr<open_commits> commits_ = std::make_shared<open_commits>();
 
   // -- for one ----------------------------------------------------------------
 

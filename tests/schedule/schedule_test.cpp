@@ -54,11 +54,17 @@ TEST_F(schedules, leave_the_journal_as_it_was_answered) {
     ASSERT_EQ(wrong, "") << "EVENTED_SEED=" << i << " shows each step";
   }
   std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  auto& x = runner.counts();
+  auto x = runner.counts();
   std::cout << count << " schedules in " << took.count() << " s: " << x.steps
             << " steps, " << x.commands << " commands, " << x.faults
-            << " faults, " << x.crashes << " crashes, " << x.stops
-            << " stops\n";
+            << " faults, " << x.crashes << " crashes, " << x.stops << " stops, "
+            << x.interleaved << " calls between the steps of another commit\n";
+  if (count < 1000)
+    return;
+  EXPECT_GT(x.faults, count / 10);
+  EXPECT_GT(x.crashes, count / 100);
+  EXPECT_GT(x.stops, count / 100);
+  EXPECT_GT(x.interleaved, count / 10);
 }
 
 } // namespace
