@@ -128,7 +128,7 @@ private:
   /// time left. What was sent goes on as long as anybody waits for it, and the
   /// entity is told of each deadline.
   void look_at_deadlines() {
-    auto now = clock::now();
+    auto now = seam::now(this);
     // Returns whether the job has been given back.
     auto look = [this, now](const job_ptr& job, bool with_worker) {
       if (job->stage == append_stage::withdrawn || job->first_deadline > now)

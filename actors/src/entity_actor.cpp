@@ -231,7 +231,7 @@ bool entity_actor::begin_with(load_result& from) {
 }
 
 void entity_actor::on_overdue(bool maybe_sent) {
-  auto now = clock::now();
+  auto now = seam::now(this);
   for (auto& cmd : in_flight_) {
     // A check stores nothing, whatever becomes of it.
     if (cmd.content->deadline <= now)
@@ -280,7 +280,7 @@ void entity_actor::load(bool expect_news) {
 
 void entity_actor::append() {
   auto job = std::make_shared<append_job>();
-  auto now = clock::now();
+  auto now = seam::now(this);
   while (!queue_.empty() && in_flight_.size() < max_steps
          && job->bytes < max_bytes) {
     if (repeats_in_flight(queue_.front()))
@@ -439,7 +439,11 @@ void entity_actor::give_up(caf::error why) {
   for (auto& x : queue_)
     refuse(x, given_up_);
   queue_.clear();
-  ask_to_stop();
+  // The region that has said so waits for it, and does not say it again.
+  if (stopping_)
+    quit();
+  else
+    ask_to_stop();
 }
 
 void entity_actor::ask_to_stop() {

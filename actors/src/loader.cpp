@@ -101,7 +101,7 @@ private:
   }
 
   void look_at_deadlines() {
-    auto now = clock::now();
+    auto now = seam::now(this);
     auto remind = [&](load_job& job) {
       if (job.cancelled || job.first_deadline > now)
         return;

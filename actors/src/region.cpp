@@ -97,7 +97,7 @@ void region::deliver(entity_id id, delivery_content from) {
   }
   has_command_ids_ = has_command_ids_ || from.has_id;
   auto content = std::make_shared<delivery_content>(std::move(from));
-  auto now = clock::now();
+  auto now = seam::now(this);
   content->deadline = now + settings_->command_timeout;
   auto& to = *residents_.try_emplace(std::move(id)).first;
   auto& x = to.second;
@@ -124,7 +124,7 @@ void region::spawn_entity(std::pair<const entity_id, resident>& to) {
   auto& x = to.second;
   x.incarnation = next_incarnation_++;
   x.stopping = false;
-  x.used = clock::now();
+  x.used = seam::now(this);
   x.bytes = entity_overhead;
   bytes_ += x.bytes;
   x.place = awake_.insert(awake_.end(), &to);
@@ -183,7 +183,7 @@ void region::on_sized(std::uint64_t incarnation, std::size_t bytes) {
 }
 
 void region::on_tick() {
-  auto now = clock::now();
+  auto now = seam::now(this);
   if (settings_->idle_timeout.count() > 0)
     while (!awake_.empty()
            && now - awake_.front()->second.used >= settings_->idle_timeout)

@@ -142,7 +142,7 @@ private:
       return;
     }
     if (!worker_)
-      worker_ = system().spawn<snapshot_worker, caf::detached>(where_);
+      worker_ = spawn_worker<snapshot_worker>(system(), where_);
     busy_ = true;
     if (queue_.empty()) {
       auto first = ages_.begin();

@@ -9,11 +9,20 @@
 
 namespace evented::detail {
 
+namespace {
+
+thread_local std::minstd_rand jitter{std::random_device{}()};
+
+} // namespace
+
+void seed_backoff(unsigned seed) {
+  jitter.seed(seed);
+}
+
 std::chrono::milliseconds backoff(unsigned failures) {
-  thread_local std::minstd_rand random{std::random_device{}()};
   auto most = std::min(1000u, 10u << std::min(failures, 7u));
   return std::chrono::milliseconds{
-    std::uniform_int_distribution<unsigned>{5, most}(random)};
+    std::uniform_int_distribution<unsigned>{5, most}(jitter)};
 }
 
 namespace {
@@ -146,13 +155,12 @@ private:
 caf::actor spawn_append_worker(caf::actor_system& sys,
                                std::shared_ptr<store> where,
                                std::shared_ptr<frontier_watch> watch) {
-  return sys.spawn<append_worker, caf::detached>(std::move(where),
-                                                 std::move(watch));
+  return spawn_worker<append_worker>(sys, std::move(where), std::move(watch));
 }
 
 caf::actor spawn_load_worker(caf::actor_system& sys,
                              std::shared_ptr<store> where) {
-  return sys.spawn<load_worker, caf::detached>(std::move(where));
+  return spawn_worker<load_worker>(sys, std::move(where));
 }
 
 } // namespace evented::detail

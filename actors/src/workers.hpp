@@ -7,8 +7,20 @@
 #include <evented/sql_error.hpp>
 
 #include <memory>
+#include <utility>
 
 namespace evented::detail {
+
+/// Starts an actor that works on `where`: in a thread of its own where that
+/// blocks.
+template <class Worker, class... Ts>
+caf::actor spawn_worker(caf::actor_system& sys, std::shared_ptr<store> where,
+                        Ts&&... xs) {
+  if (where->blocks())
+    return sys.spawn<Worker, caf::detached>(std::move(where),
+                                            std::forward<Ts>(xs)...);
+  return sys.spawn<Worker>(std::move(where), std::forward<Ts>(xs)...);
+}
 
 /// Starts an actor with a thread and a connection of its own that answers each
 /// `append_work` with `append_worked`, and tells `watch` of what it has stored.
@@ -42,5 +54,8 @@ inline constexpr std::chrono::milliseconds tick_interval{100};
 /// exponential from 10 ms to 1 s, with full jitter (M. Brooker, "Exponential
 /// Backoff And Jitter", 2015), so that many clients do not return at once.
 std::chrono::milliseconds backoff(unsigned failures);
+
+/// Makes what `backoff` returns to this thread repeatable.
+void seed_backoff(unsigned seed);
 
 } // namespace evented::detail

@@ -165,6 +165,14 @@ begin
       v_text := '';
       if p_entity[i] = v_failed then
         v_state := 'skipped';
+      elsif v_from > p_last[i] and p_step_outcome[i] is null
+            and {schema}.holds_later(
+                  i, p_entity, p_last, p_type, p_id, p_version, p_append_id,
+                  p_step_type, p_step_id, p_step_append_id,
+                  p_step_command_id) then
+        -- It leaves no trace by which an earlier attempt could be known, but
+        -- what was stored after it by that attempt shows that it held.
+        v_state := 'found';
       elsif v_tried >= 64 then
         v_state := 'pending';
       else
@@ -256,6 +264,32 @@ begin
        order by c.place);
   end if;
 end
+$body$;
+
+-- Returns whether a later command of the same entity as command p_step was stored
+-- by an earlier attempt of this call, whose reply was lost.
+create function {schema}.holds_later(
+  p_step integer, p_entity integer[], p_last integer[], p_type text[],
+  p_id {id_type}[], p_version bigint[], p_append_id uuid[], p_step_type text[],
+  p_step_id {id_type}[], p_step_append_id uuid[], p_step_command_id text[])
+returns boolean
+language sql stable as $body$
+  select exists (
+    select from generate_series(p_step + 1, cardinality(p_last)) as i
+     where p_entity[i] = p_entity[p_step]
+       and (exists (
+              select from {schema}.event as e
+               where p_last[i] > p_last[i - 1]
+                 and e.type_name = p_type[p_last[i]]
+                 and e.entity_id = p_id[p_last[i]]
+                 and e.version = p_version[p_last[i]]
+                 and e.append_id = p_append_id[p_last[i]])
+            or exists (
+              select from {schema}.command as c
+               where c.type_name = p_step_type[i]
+                 and c.entity_id = p_step_id[i]
+                 and c.command_id = p_step_command_id[i]
+                 and c.append_id = p_step_append_id[i])))
 $body$;
 
 -- As before, but the version before the first new one may have been trimmed.

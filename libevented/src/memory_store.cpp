@@ -129,21 +129,39 @@ struct journal {
   std::mutex mutex;
   /// The highest sequence number drawn, stored or not.
   std::uint64_t last = 0;
+  /// The first numbers of commits that are under way.
+  std::set<std::uint64_t> open;
   /// By type, in the order of seq_no.
   std::map<std::string, std::vector<entry>, std::less<>> entries;
-  /// The places in `entries` of an entity's events; version 1 comes first.
-  std::map<entity_key, std::vector<std::size_t>> histories;
+  /// The sequence numbers of an entity's events; version 1 comes first.
+  std::map<entity_key, std::vector<std::uint64_t>> histories;
   std::map<entity_key, std::map<std::string, command_entry>> commands;
   /// Ordered by version.
   std::map<entity_key, std::map<std::uint64_t, stored_snapshot>> snapshots;
   /// By type.
   std::map<std::string, std::set<event_shape>, std::less<>> shapes;
 
-  const std::vector<std::size_t>& history(const std::string& type_name,
-                                          const entity_id& id) const {
-    static const std::vector<std::size_t> none;
+  const std::vector<std::uint64_t>& history(const std::string& type_name,
+                                            const entity_id& id) const {
+    static const std::vector<std::uint64_t> none;
     auto it = histories.find({type_name, id});
     return it == histories.end() ? none : it->second;
+  }
+
+  [[nodiscard]] std::uint64_t frontier() const {
+    return open.empty() ? last : *open.begin() - 1;
+  }
+
+  /// Returns the first of `from` above `seq_no`.
+  static std::vector<entry>::const_iterator
+  after(const std::vector<entry>& from, std::uint64_t seq_no) {
+    return std::upper_bound(
+      from.begin(), from.end(), seq_no,
+      [](std::uint64_t x, const entry& y) { return x < y.event.seq_no; });
+  }
+
+  static const entry& at(const std::vector<entry>& from, std::uint64_t seq_no) {
+    return *after(from, seq_no - 1);
   }
 };
 
@@ -151,13 +169,22 @@ struct journal {
 
 class memory_session : public store_session {
 public:
-  memory_session(std::shared_ptr<journal> all, const journal_options& options)
-    : journal_(std::move(all)), options_(options) {
+  memory_session(std::shared_ptr<journal> all, const journal_options& options,
+                 memory_commits how)
+    : journal_(std::move(all)), options_(options), how_(how) {
     // nop
+  }
+
+  ~memory_session() override {
+    std::lock_guard guard{journal_->mutex};
+    abandon();
   }
 
   bool append(std::span<append_request* const> batch) override {
     std::lock_guard guard{journal_->mutex};
+    if (how_ == memory_commits::in_steps && stores(batch))
+      return commit_in_steps(batch);
+    abandon();
     for (auto* request : batch)
       write(*request);
     // A check sees what the whole batch has stored.
@@ -191,7 +218,7 @@ public:
       auto& entries = journal_->entries[from.type_name];
       auto end = begin + std::min(limit, history.size() - begin);
       for (auto place = begin; place < end; ++place)
-        result[i].events.push_back(entries[history[place]].event);
+        result[i].events.push_back(journal_->at(entries, history[place]).event);
       result[i].more = result[i].events.size() >= limit;
     }
     return result;
@@ -243,7 +270,7 @@ public:
 
   std::uint64_t frontier() override {
     std::lock_guard guard{journal_->mutex};
-    return journal_->last;
+    return journal_->frontier();
   }
 
   read_result read(const event_filter& filter, std::uint64_t after,
@@ -258,11 +285,7 @@ public:
       auto entries = journal_->entries.find(type);
       if (entries == journal_->entries.end())
         continue;
-      auto it
-        = std::upper_bound(entries->second.begin(), entries->second.end(),
-                           after, [](std::uint64_t seq_no, const entry& x) {
-                             return seq_no < x.event.seq_no;
-                           });
+      auto it = journal_->after(entries->second, after);
       for (std::size_t count = 0; it != entries->second.end()
                                   && it->event.seq_no <= up_to && count < limit;
            ++it) {
@@ -322,10 +345,14 @@ private:
 
   void write(append_request& request) {
     auto broken = false;
-    for (auto& step : request.steps) {
+    auto known = known_to_hold(request);
+    for (std::size_t i = 0; i < request.steps.size(); ++i) {
+      auto& step = request.steps[i];
       if (step.status == append_status::pending) {
         step.message.clear();
-        if (!fits(request.id))
+        if (i < known && step.events.empty() && step.record && !step.stores())
+          step.status = append_status::stored;
+        else if (!fits(request.id))
           fail(step, errc::invalid_id,
                "this journal holds IDs of kind "
                  + std::string{to_string(options_.ids)});
@@ -340,16 +367,40 @@ private:
     }
   }
 
+  /// Returns the place of the last step that an earlier attempt has stored, 0
+  /// where there is none. The steps before it held then, which those cannot tell
+  /// that leave no trace.
+  std::size_t known_to_hold(const append_request& request) {
+    auto& known = journal_->commands[{request.type_name, request.id}];
+    for (auto i = request.steps.size(); i-- > 1;) {
+      auto& step = request.steps[i];
+      if (step.status != append_status::pending)
+        continue;
+      if (step.record) {
+        auto found = known.find(step.record->command_id);
+        if (found != known.end() && found->second.append_id == step.append_id)
+          return i;
+      }
+      if (earlier_attempt(request, step) > 0)
+        return i;
+    }
+    return 0;
+  }
+
   void write(append_request& request, append_step& step) {
-    // Like a sequence's, numbers are drawn first and never given back.
-    auto first = journal_->last + 1;
-    journal_->last += step.events.size();
+    auto first = draw(step.events.size());
     auto& history = journal_->history(request.type_name, request.id);
     detail::refuse_bad_record(step);
     if (step.status == append_status::failed || find_command(request, step))
       return;
-    if (history.size() != step.after)
-      find_earlier_attempt(request, step, history);
+    if (history.size() != step.after) {
+      step.seq_no = earlier_attempt(request, step);
+      step.status
+        = step.seq_no > 0 ? append_status::stored : append_status::conflict;
+    } else if (!step.events.empty() && !history.empty()
+               && history.back() > first)
+      // Whoever asked did not know of that event when the number was drawn.
+      step.status = append_status::conflict;
     else if (acceptable(request, step) && passes_listener(request, step, first))
       store(request, step, first);
   }
@@ -372,23 +423,21 @@ private:
     return true;
   }
 
-  /// An attempt whose reply was lost may have stored the step.
-  void find_earlier_attempt(append_request& request, append_step& step,
-                            const std::vector<std::size_t>& history) {
-    step.status = append_status::conflict;
+  /// An attempt whose reply was lost may have stored the step. Returns the number
+  /// of its last event then, else 0.
+  std::uint64_t earlier_attempt(const append_request& request,
+                                const append_step& step) const {
+    auto& history = journal_->history(request.type_name, request.id);
     if (step.events.empty() || step.after > history.size()
         || history.size() - step.after < step.events.size())
-      return;
+      return 0;
     auto& entries = journal_->entries[request.type_name];
     auto begin = history.begin() + static_cast<std::ptrdiff_t>(step.after);
     auto end = begin + static_cast<std::ptrdiff_t>(step.events.size());
-    auto own = [&](std::size_t place) {
-      return entries[place].append_id == step.append_id;
+    auto own = [&](std::uint64_t seq_no) {
+      return journal_->at(entries, seq_no).append_id == step.append_id;
     };
-    if (std::all_of(begin, end, own)) {
-      step.status = append_status::stored;
-      step.seq_no = entries[*(end - 1)].event.seq_no;
-    }
+    return std::all_of(begin, end, own) ? *(end - 1) : 0;
   }
 
   bool acceptable(const append_request& request, append_step& step) const {
@@ -471,12 +520,15 @@ private:
     auto& shapes = journal_->shapes[request.type_name];
     for (auto& event : step.events) {
       shapes.insert({std::string{event.name}, event.schema_version});
-      history.push_back(entries.size());
-      entries.push_back({request.id,
-                         step.append_id,
-                         {first++, history.size(), std::string{event.name},
-                          event.schema_version, created_at, event.payload,
-                          event.metadata, event.tags}});
+      history.push_back(first);
+      // Behind all others, unless others have drawn later and were faster.
+      entries.insert(
+        journal_->after(entries, first),
+        {request.id,
+         step.append_id,
+         {first, history.size(), std::string{event.name}, event.schema_version,
+          created_at, event.payload, event.metadata, event.tags}});
+      ++first;
     }
     step.status = append_status::stored;
     step.seq_no = step.events.empty() ? 0 : first - 1;
@@ -511,8 +563,117 @@ private:
     }
   }
 
+  // -- append: in steps -------------------------------------------------------
+
+  /// A commit between two calls.
+  struct open_commit {
+    /// The numbers that were drawn.
+    std::uint64_t first = 0;
+    std::uint64_t next = 0;
+    /// What is asked, and once visible, what came of it.
+    std::vector<append_request> requests;
+    bool visible = false;
+  };
+
+  static bool stores(std::span<append_request* const> batch) {
+    return std::any_of(batch.begin(), batch.end(), [](auto* request) {
+      return std::any_of(
+        request->steps.begin(), request->steps.end(), [](auto& x) {
+          return x.status == append_status::pending && x.stores();
+        });
+    });
+  }
+
+  /// Like a sequence's, numbers are drawn first and never given back.
+  std::uint64_t draw(std::size_t count) {
+    if (open_)
+      return std::exchange(open_->next, open_->next + count);
+    auto first = journal_->last + 1;
+    journal_->last += count;
+    return first;
+  }
+
+  bool commit_in_steps(std::span<append_request* const> batch) {
+    if (open_ && !continues(batch))
+      abandon();
+    if (!open_) {
+      begin(batch);
+      return false;
+    }
+    if (!open_->visible) {
+      for (auto& request : open_->requests)
+        write(request);
+      for (auto& request : open_->requests)
+        check(request);
+      journal_->open.erase(open_->first);
+      open_->visible = true;
+      return false;
+    }
+    for (auto* request : batch) {
+      auto from = find_open(*request)->steps.begin();
+      for (auto& step : request->steps) {
+        step.status = from->status;
+        step.seq_no = from->seq_no;
+        step.failure = from->failure;
+        step.message = std::move(from->message);
+        step.veto = std::move(from->veto);
+        step.earlier = std::move(from->earlier);
+        ++from;
+      }
+    }
+    open_.reset();
+    return true;
+  }
+
+  void begin(std::span<append_request* const> batch) {
+    auto& to = open_.emplace();
+    std::size_t count = 0;
+    for (auto* request : batch) {
+      to.requests.push_back(*request);
+      for (auto& step : request->steps) {
+        count += step.events.size();
+        // Until the last call, nobody else knows what becomes of it.
+        if (step.status == append_status::pending && step.stores())
+          step.maybe_sent = true;
+      }
+    }
+    to.first = to.next = journal_->last + 1;
+    // Two that draw none must not be taken for one.
+    journal_->last += std::max<std::size_t>(count, 1);
+    journal_->open.insert(to.first);
+  }
+
+  /// Where the session ends or is asked for something else, nothing more comes
+  /// of the commit.
+  void abandon() {
+    if (open_ && !open_->visible)
+      journal_->open.erase(open_->first);
+    open_.reset();
+  }
+
+  append_request* find_open(const append_request& x) {
+    for (auto& y : open_->requests)
+      if (y.type_name == x.type_name && y.id == x.id
+          && y.steps.size() == x.steps.size())
+        return &y;
+    return nullptr;
+  }
+
+  /// Whether `batch` is what the open commit was begun with, or a part of it.
+  bool continues(std::span<append_request* const> batch) {
+    auto same = [](auto& x, auto& y) { return x.append_id == y.append_id; };
+    return std::all_of(batch.begin(), batch.end(), [&](auto* x) {
+      auto* y = find_open(*x);
+      return y != nullptr
+             && std::equal(x->steps.begin(), x->steps.end(), y->steps.begin(),
+                           same);
+    });
+  }
+
   std::shared_ptr<journal> journal_;
   journal_options options_;
+  memory_commits how_;
+  std::optional<open_commit> open_;
 };
 
 // -- watch --------------------------------------------------------------------
@@ -529,7 +690,7 @@ public:
 
   look_result look() override {
     std::lock_guard guard{journal_->mutex};
-    return {journal_->last, journal_->last};
+    return {journal_->frontier(), journal_->last};
   }
 
   void announce() override {
@@ -555,13 +716,14 @@ private:
 
 class memory_store : public store {
 public:
-  explicit memory_store(const journal_options& options) : options_(options) {
+  memory_store(const journal_options& options, memory_commits how)
+    : options_(options), how_(how) {
     options_.url = secret{};
     options_.password = secret{};
   }
 
   std::unique_ptr<store_session> connect() override {
-    return std::make_unique<memory_session>(journal_, options_);
+    return std::make_unique<memory_session>(journal_, options_, how_);
   }
 
   std::unique_ptr<projection_session>
@@ -577,15 +739,19 @@ public:
     return options_;
   }
 
+  [[nodiscard]] bool blocks() const noexcept override { return false; }
+
 private:
   std::shared_ptr<journal> journal_ = std::make_shared<journal>();
   journal_options options_;
+  memory_commits how_;
 };
 
 } // namespace
 
-std::shared_ptr<store> make_memory_store(const journal_options& options) {
-  return std::make_shared<memory_store>(options);
+std::shared_ptr<store> make_memory_store(const journal_options& options,
+                                         memory_commits how) {
+  return std::make_shared<memory_store>(options, how);
 }
 
 } // namespace evented

@@ -151,6 +151,37 @@ TEST_P(remembering, an_attempt_recognises_itself) {
   }
 }
 
+TEST_P(remembering, an_attempt_recognises_what_it_only_asked) {
+  ASSERT_EQ(append("a", make_step(0, 1)).status, stored);
+  // The second step leaves no trace, the later ones do.
+  for (auto outcome : {accepted, rejected}) {
+    auto last = load("a").events.size();
+    auto name = "x" + std::to_string(last);
+    auto asks = make_step(last, 0, name + "asks", none);
+    auto asks_too = make_step(last, 0, name + "asks too", none);
+    auto stores = outcome == accepted
+                    ? make_step(last, 2)
+                    : make_step(last, 0, name + "stores", rejected);
+    std::vector all{asks, asks_too, stores, make_step(last + 2, 0)};
+    if (outcome == rejected)
+      all.pop_back();
+    auto first = append("a", all);
+    EXPECT_EQ(statuses(first), outcome == accepted ? "SSSS" : "SSS");
+    // Others go on before the first attempt is repeated, with the same ID too.
+    auto now = load("a").events.size();
+    ASSERT_EQ(append("a", make_step(now, 1, name + "asks")).status, stored);
+    all.resize(3);
+    auto again = append("a", all);
+    EXPECT_EQ(statuses(again), "SSS");
+    EXPECT_EQ(again.steps[2].seq_no, first.steps[2].seq_no);
+    EXPECT_EQ(load("a").events.size(), now + 1);
+  }
+  // Where nothing after it was stored, it has to hold now.
+  EXPECT_EQ(
+    statuses(append("a", {make_step(1, 0, "late", none), make_step(1, 1)})),
+    "CK");
+}
+
 TEST_P(remembering, a_command_without_events_rests_on_its_version) {
   auto found
     = append("a", {make_step(0, 1, "c1"), make_step(1, 0, "c2", rejected),

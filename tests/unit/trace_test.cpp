@@ -16,7 +16,8 @@ struct origin {
   }
 };
 
-const trace sample{"order \"17\"", "click", "00-0af7651916cd43dd8448eb211c8-01"};
+const trace sample{"order \"17\"", "click",
+                   "00-0af7651916cd43dd8448eb211c8-01"};
 
 } // namespace
 

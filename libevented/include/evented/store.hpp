@@ -292,6 +292,10 @@ public:
 
   /// Returns the options that the journal was opened with, without secrets.
   [[nodiscard]] virtual const journal_options& options() const noexcept = 0;
+
+  /// Returns whether a `store_session` may wait for something. Where it never
+  /// does, whoever uses it needs no thread.
+  [[nodiscard]] virtual bool blocks() const noexcept { return true; }
 };
 
 /// Opens the journal that `options` describe: connects, then makes or migrates
@@ -300,9 +304,23 @@ public:
 ///         `incompatible` or `invalid_options`, sql_error
 std::shared_ptr<store> open_store(const journal_options& options);
 
+/// Names how a journal in memory stores what an `append` asks for.
+enum class memory_commits : std::uint8_t {
+  /// With one call.
+  at_once,
+  /// With three calls, between which other sessions may do theirs, as with
+  /// PostgreSQL: the first draws the sequence numbers, the second makes the
+  /// events visible, the third tells the outcome. A session that is destroyed
+  /// in between leaves numbers that are never used, or an outcome that nobody
+  /// was told.
+  in_steps,
+};
+
 /// Makes a journal in memory, for tests: the same behaviour, gone with the last
 /// handle. Listeners can veto, but their statements are refused. Connection and
 /// pool options are ignored.
-std::shared_ptr<store> make_memory_store(const journal_options& options = {});
+std::shared_ptr<store> make_memory_store(const journal_options& options = {},
+                                         memory_commits how
+                                         = memory_commits::at_once);
 
 } // namespace evented

@@ -184,6 +184,15 @@ bool has_type(const Message& msg, std::size_t i) {
 #endif
 }
 
+// -- time ---------------------------------------------------------------------
+
+/// Returns the time of the clock that also runs the timers of `self`, which is
+/// a virtual one under a scheduler for tests.
+template <class Self>
+std::chrono::steady_clock::time_point now(const Self* self) {
+  return self->home_system().clock().now();
+}
+
 // -- serialization ------------------------------------------------------------
 
 /// What goes from one node to another.
