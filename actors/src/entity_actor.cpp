@@ -80,8 +80,10 @@ void entity_actor::on_append_done(append_job& job) {
   append_.reset();
   auto& steps = job.request.steps;
   std::size_t i = 0;
+  auto sends = false;
   while (i < steps.size() && steps[i].status == append_status::stored) {
     auto& cmd = in_flight_[i];
+    sends = sends || !steps[i].messages.empty();
     if (!steps[i].events.empty()) {
       model_->confirm(cmd.decision.typed);
       version_ += steps[i].events.size();
@@ -91,6 +93,8 @@ void entity_actor::on_append_done(append_job& job) {
       consider_snapshot();
     ++i;
   }
+  if (auto to = caf::actor_cast<caf::actor>(region_); sends && to)
+    seam::send(this, to, outbox_filled{});
   report_size();
   if (i == steps.size()) {
     in_flight_.clear();
@@ -299,6 +303,8 @@ void entity_actor::append() {
     }
     for (auto& event : step.events)
       job->bytes += event.payload.size() + event.metadata.size();
+    for (auto& x : step.messages)
+      job->bytes += x.message.size();
     job->first_deadline = std::min(job->first_deadline, cmd.content->deadline);
     job->last_deadline = std::max(job->last_deadline, cmd.content->deadline);
     job->request.steps.push_back(std::move(step));
@@ -335,8 +341,8 @@ append_step entity_actor::decide(command& x) {
       x.decision.refusal = wrong_version(content.expected_version);
     } else {
       x.decision = content.command->decide(
-        *model_, {id_, tentative_version_, content.trace,
-                  content.has_id ? &system() : nullptr});
+        *model_,
+        {id_, tentative_version_, content.trace, system(), content.has_id});
     }
     auto limit = settings_->journal.options().max_event_bytes;
     for (auto& event : x.decision.events)
@@ -347,6 +353,13 @@ append_step entity_actor::decide(command& x) {
             + std::to_string(event.payload.size() + event.metadata.size())
             + " bytes, more than max_event_bytes (" + std::to_string(limit)
             + ")");
+    for (auto& sent : x.decision.messages)
+      if (sent.message.size() > limit)
+        throw error(errc::invalid_event,
+                    "the message to \"" + sent.target + "\" has "
+                      + std::to_string(sent.message.size())
+                      + " bytes, more than max_event_bytes ("
+                      + std::to_string(limit) + ")");
   } catch (const error& e) {
     refusal(e.code() == errc::invalid_event ? e.code() : errc::handler_failed,
             e.what());
@@ -361,6 +374,7 @@ append_step entity_actor::decide(command& x) {
   if (x.events > 0) {
     step.typed = x.decision.typed;
     step.events = std::move(x.decision.events);
+    step.messages = std::move(x.decision.messages);
   }
   if (content.has_id)
     step.record = {content.command_id, content.command->fingerprint(system()),

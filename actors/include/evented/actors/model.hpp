@@ -6,6 +6,7 @@
 #include <evented/actors/error.hpp>
 #include <evented/actors/jobs.hpp>
 #include <evented/actors/messages.hpp>
+#include <evented/actors/outbox.hpp>
 #include <evented/codec.hpp>
 #include <evented/entity.hpp>
 #include <evented/event.hpp>
@@ -44,6 +45,8 @@ struct decided {
   /// The events, in the forms for the journal and for the state.
   std::vector<new_event> events;
   std::shared_ptr<const void> typed;
+  /// What it sends.
+  std::vector<outgoing_message> messages;
   /// Makes the answer once it is known where the events stand.
   std::function<caf::message(const accepted&)> answer;
   /// Runs after the commit, on the state that the model has confirmed.
@@ -63,8 +66,9 @@ struct decide_on {
   const entity_id& id;
   std::uint64_t version;
   const evented::trace& trace;
-  /// Set where the answer is to be remembered.
-  caf::actor_system* remember;
+  caf::actor_system& sys;
+  /// Whether the answer is to be remembered.
+  bool remember;
 };
 
 /// A command or query of any type.
@@ -212,10 +216,10 @@ public:
     using reply_type = typename decltype(decision)::reply_type;
     decided result;
     auto remember = [&]([[maybe_unused]] const auto& value) {
-      if (on.remember == nullptr)
+      if (!on.remember)
         return;
       result.reply_type = struct_name<std::decay_t<decltype(value)>>();
-      result.reply = seam::to_bytes(*on.remember, value);
+      result.reply = seam::to_bytes(on.sys, value);
     };
     if (!decision.accepted()) {
       result.outcome = command_outcome::rejected;
@@ -235,6 +239,11 @@ public:
     result.events.reserve(part.events.size());
     for (auto& event : part.events)
       result.events.push_back(encode_one(event, metadata));
+    if (!part.messages.empty() && part.events.empty())
+      throw error(errc::invalid_event,
+                  "messages go out with events, and this command stores none");
+    for (auto& x : part.messages)
+      result.messages.push_back(pack_one(x, on));
     auto typed = std::make_shared<const event_list>(std::move(part.events));
     apply_to(tentative_, typed);
     result.typed = std::move(typed);
@@ -269,6 +278,19 @@ private:
                          encode(codec_, x), metadata, tags_of(x)};
       },
       event);
+  }
+
+  static outgoing_message pack_one(const outgoing<E>& from,
+                                   const decide_on& on) {
+    outgoing_message result{from.target, {}, from.due};
+    auto* to = from.target.empty() ? &on.id : from.id ? &*from.id : nullptr;
+    std::visit(
+      [&]<class M>(const M& x) {
+        if constexpr (!std::is_same_v<M, std::monostate>)
+          result.message = pack(on.sys, x, to);
+      },
+      from.value);
+    return result;
   }
 
   codec codec_;
