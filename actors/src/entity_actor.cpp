@@ -234,6 +234,28 @@ bool entity_actor::begin_with(load_result& from) {
   return false;
 }
 
+void entity_actor::on_told(std::uint64_t question, bool in_time,
+                           const caf::error& err) {
+  auto x = std::find_if(queue_.begin(), queue_.end(),
+                        [&](auto& cmd) { return cmd.question == question; });
+  // Its time may have been up.
+  if (x == queue_.end())
+    return;
+  x->question = 0;
+  if (!in_time) {
+    refuse(*x, failure(errc::unavailable,
+                       "who was asked by the handler did not answer in time; "
+                       "nothing was stored, try again"));
+    queue_.erase(x);
+  } else if (err != caf::none) {
+    refuse(*x, failure(errc::handler_failed, "who was asked by the handler "
+                                             "answered with: "
+                                               + render(system(), err)));
+    queue_.erase(x);
+  }
+  advance();
+}
+
 void entity_actor::on_overdue(bool maybe_sent) {
   auto now = clock::now();
   for (auto& cmd : in_flight_) {
@@ -287,7 +309,7 @@ void entity_actor::append() {
   auto now = clock::now();
   while (!queue_.empty() && in_flight_.size() < max_steps
          && job->bytes < max_bytes) {
-    if (repeats_in_flight(queue_.front()))
+    if (queue_.front().question != 0 || repeats_in_flight(queue_.front()))
       break;
     auto cmd = std::move(queue_.front());
     queue_.pop_front();
@@ -296,6 +318,11 @@ void entity_actor::append() {
       continue;
     }
     auto step = decide(cmd);
+    if (cmd.decision.open) {
+      if (ask(std::move(cmd)))
+        break;
+      continue;
+    }
     if (step.events.empty() && !step.record && in_flight_.empty()
         && (!settings_->confirm_in_journal || cmd.decision.from_memory)) {
       settle(cmd, step);
@@ -317,6 +344,39 @@ void entity_actor::append() {
   job->request.listener = settings_->listener;
   append_ = std::move(job);
   seam::send(this, settings_->journal.appender(id_), append_order{append_});
+}
+
+bool entity_actor::ask(command x) {
+  auto& open = *x.decision.open;
+  auto whom = open.whom.whom;
+  if (whom == nullptr) {
+    auto found = settings_->targets.find(open.whom.target);
+    if (found == settings_->targets.end()) {
+      refuse(x, failure(errc::handler_failed, "there is no target \""
+                                                + open.whom.target
+                                                + "\" to be asked"));
+      return false;
+    }
+    whom = found->second;
+  }
+  auto left = std::chrono::ceil<std::chrono::milliseconds>(x.content->deadline
+                                                           - clock::now());
+  auto timeout = open.whom.timeout;
+  // Whose limit it is: the question's own, or the command's.
+  auto own = timeout <= left;
+  x.question = ++last_question_;
+  // Holds the command, in which the answer goes, although it may be answered
+  // meanwhile.
+  auto done = [this, number = x.question, own,
+               content = x.content](const caf::error& err) {
+    on_told(number, own || err != caf::sec::request_timeout, err);
+  };
+  auto put = open.put;
+  queue_.push_front(std::move(x));
+  put(this, whom,
+      std::max(std::min(timeout, left), std::chrono::milliseconds{1}),
+      std::move(done));
+  return true;
 }
 
 append_step entity_actor::decide(command& x) {

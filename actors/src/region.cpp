@@ -272,19 +272,18 @@ caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {
                 settings.type_name
                   + ": idle_timeout is not negative, remember_commands and "
                     "snapshot_policy::keep are at least 1");
-  if (settings.outbox) {
-    auto& [type_name, policy, targets, unpack] = *settings.outbox;
-    if (policy.timeout.count() < 1 || policy.max_in_flight == 0)
-      throw error(errc::invalid_options,
-                  settings.type_name
-                    + ": delivery_policy::timeout and max_in_flight are at "
-                      "least 1");
-    for (auto& [name, to] : targets)
-      if (name.empty() || to == nullptr)
-        throw error(errc::invalid_options, settings.type_name
-                                             + ": the target \"" + name
-                                             + "\" needs a name and an actor");
-  }
+  for (auto& [name, to] : settings.targets)
+    if (name.empty() || to == nullptr)
+      throw error(errc::invalid_options, settings.type_name + ": the target \""
+                                           + name
+                                           + "\" needs a name and an actor");
+  if (settings.outbox
+      && (settings.outbox->policy.timeout.count() < 1
+          || settings.outbox->policy.max_in_flight == 0))
+    throw error(errc::invalid_options,
+                settings.type_name
+                  + ": delivery_policy::timeout and max_in_flight are at "
+                    "least 1");
   return sys.spawn<region>(
     std::make_shared<const region_settings>(std::move(settings)));
 }

@@ -111,10 +111,20 @@ auto call_handle(const C& cmd, const E& state, const context<E>& ctx) {
     return handle(cmd, state);
 }
 
+/// What the handler of `C` returns.
 template <class C, class E>
-using decision_of
+using handled_by
   = decltype(call_handle(std::declval<const C&>(), std::declval<const E&>(),
                          std::declval<const context<E>&>()));
+
+/// The decision that the result of a handler is, or leads to in the end.
+template <class T>
+struct decided_by {
+  using type = T;
+};
+
+template <class C, class E>
+using decision_of = typename decided_by<handled_by<C, E>>::type;
 
 template <class Q, class E>
 concept has_answer_with_context
@@ -180,7 +190,7 @@ struct check_command {
   }
   static_assert(returns_decision(),
                 "evented: handle(..) must return evented::decision<Entity, "
-                "rejections..>");
+                "rejections..>, or evented::later<..> of the same");
   static constexpr bool ok = true;
 };
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <evented/actors/boxes.hpp>
 #include <evented/actors/journal.hpp>
+#include <evented/actors/later.hpp>
 #include <evented/actors/model.hpp>
 #include <evented/actors/outbox.hpp>
 #include <evented/actors/region.hpp>
@@ -235,8 +237,8 @@ struct entity_options {
   /// How what the entities send is delivered.
   delivery_policy delivery;
 
-  /// Names an actor that the entities of this type may send to: it receives
-  /// `(message, delivery_id)` as a request, and any answer but an error
+  /// Names an actor that the entities of this type may ask, see `ask`, and send
+  /// to: it receives `(message, delivery_id)` as a request, and any answer but an error
   /// acknowledges it. A message that is not acknowledged comes again. For as
   /// long as the region lives, it holds `whom`.
   entity_options& target(std::string name, caf::actor whom) {
@@ -314,6 +316,7 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
     .remember_commands = options.remember_commands,
     .snapshots = {},
     .listener = options.listener(),
+    .targets = options.targets(),
     .outbox = {},
     .make_model =
       [how = where.options().payloads, unknown] {

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,8 @@ struct region_settings {
   std::chrono::seconds remember_commands;
   std::optional<snapshot_settings> snapshots;
   std::shared_ptr<const event_listener> listener;
+  /// Whom entities of this type may ask.
+  std::map<std::string, caf::actor> targets;
   /// Null where entities of this type send nothing.
   std::shared_ptr<const outbox_settings> outbox;
   std::function<std::unique_ptr<entity_model>()> make_model;
