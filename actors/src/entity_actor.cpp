@@ -80,8 +80,10 @@ void entity_actor::on_append_done(append_job& job) {
   append_.reset();
   auto& steps = job.request.steps;
   std::size_t i = 0;
+  auto sends = false;
   while (i < steps.size() && steps[i].status == append_status::stored) {
     auto& cmd = in_flight_[i];
+    sends = sends || !steps[i].messages.empty();
     if (!steps[i].events.empty()) {
       model_->confirm(cmd.decision.typed);
       version_ += steps[i].events.size();
@@ -91,6 +93,8 @@ void entity_actor::on_append_done(append_job& job) {
       consider_snapshot();
     ++i;
   }
+  if (auto to = caf::actor_cast<caf::actor>(region_); sends && to)
+    seam::send(this, to, outbox_filled{});
   report_size();
   if (i == steps.size()) {
     in_flight_.clear();
@@ -230,6 +234,28 @@ bool entity_actor::begin_with(load_result& from) {
   return false;
 }
 
+void entity_actor::on_told(std::uint64_t question, bool in_time,
+                           const caf::error& err) {
+  auto x = std::find_if(queue_.begin(), queue_.end(),
+                        [&](auto& cmd) { return cmd.question == question; });
+  // Its time may have been up.
+  if (x == queue_.end())
+    return;
+  x->question = 0;
+  if (!in_time) {
+    refuse(*x, failure(errc::unavailable,
+                       "who was asked by the handler did not answer in time; "
+                       "nothing was stored, try again"));
+    queue_.erase(x);
+  } else if (err != caf::none) {
+    refuse(*x, failure(errc::handler_failed, "who was asked by the handler "
+                                             "answered with: "
+                                               + render(system(), err)));
+    queue_.erase(x);
+  }
+  advance();
+}
+
 void entity_actor::on_overdue(bool maybe_sent) {
   auto now = seam::now(this);
   for (auto& cmd : in_flight_) {
@@ -283,7 +309,7 @@ void entity_actor::append() {
   auto now = seam::now(this);
   while (!queue_.empty() && in_flight_.size() < max_steps
          && job->bytes < max_bytes) {
-    if (repeats_in_flight(queue_.front()))
+    if (queue_.front().question != 0 || repeats_in_flight(queue_.front()))
       break;
     auto cmd = std::move(queue_.front());
     queue_.pop_front();
@@ -292,6 +318,11 @@ void entity_actor::append() {
       continue;
     }
     auto step = decide(cmd);
+    if (cmd.decision.open) {
+      if (ask(std::move(cmd)))
+        break;
+      continue;
+    }
     if (step.events.empty() && !step.record && in_flight_.empty()
         && (!settings_->confirm_in_journal || cmd.decision.from_memory)) {
       settle(cmd, step);
@@ -299,6 +330,8 @@ void entity_actor::append() {
     }
     for (auto& event : step.events)
       job->bytes += event.payload.size() + event.metadata.size();
+    for (auto& x : step.messages)
+      job->bytes += x.message.size();
     job->first_deadline = std::min(job->first_deadline, cmd.content->deadline);
     job->last_deadline = std::max(job->last_deadline, cmd.content->deadline);
     job->request.steps.push_back(std::move(step));
@@ -311,6 +344,39 @@ void entity_actor::append() {
   job->request.listener = settings_->listener;
   append_ = std::move(job);
   seam::send(this, settings_->journal.appender(id_), append_order{append_});
+}
+
+bool entity_actor::ask(command x) {
+  auto& open = *x.decision.open;
+  auto whom = open.whom.whom;
+  if (whom == nullptr) {
+    auto found = settings_->targets.find(open.whom.target);
+    if (found == settings_->targets.end()) {
+      refuse(x, failure(errc::handler_failed, "there is no target \""
+                                                + open.whom.target
+                                                + "\" to be asked"));
+      return false;
+    }
+    whom = found->second;
+  }
+  auto left = std::chrono::ceil<std::chrono::milliseconds>(x.content->deadline
+                                                           - clock::now());
+  auto timeout = open.whom.timeout;
+  // Whose limit it is: the question's own, or the command's.
+  auto own = timeout <= left;
+  x.question = ++last_question_;
+  // Holds the command, in which the answer goes, although it may be answered
+  // meanwhile.
+  auto done = [this, number = x.question, own,
+               content = x.content](const caf::error& err) {
+    on_told(number, own || err != caf::sec::request_timeout, err);
+  };
+  auto put = open.put;
+  queue_.push_front(std::move(x));
+  put(this, whom,
+      std::max(std::min(timeout, left), std::chrono::milliseconds{1}),
+      std::move(done));
+  return true;
 }
 
 append_step entity_actor::decide(command& x) {
@@ -335,8 +401,8 @@ append_step entity_actor::decide(command& x) {
       x.decision.refusal = wrong_version(content.expected_version);
     } else {
       x.decision = content.command->decide(
-        *model_, {id_, tentative_version_, content.trace,
-                  content.has_id ? &system() : nullptr});
+        *model_,
+        {id_, tentative_version_, content.trace, system(), content.has_id});
     }
     auto limit = settings_->journal.options().max_event_bytes;
     for (auto& event : x.decision.events)
@@ -347,6 +413,13 @@ append_step entity_actor::decide(command& x) {
             + std::to_string(event.payload.size() + event.metadata.size())
             + " bytes, more than max_event_bytes (" + std::to_string(limit)
             + ")");
+    for (auto& sent : x.decision.messages)
+      if (sent.message.size() > limit)
+        throw error(errc::invalid_event,
+                    "the message to \"" + sent.target + "\" has "
+                      + std::to_string(sent.message.size())
+                      + " bytes, more than max_event_bytes ("
+                      + std::to_string(limit) + ")");
   } catch (const error& e) {
     refusal(e.code() == errc::invalid_event ? e.code() : errc::handler_failed,
             e.what());
@@ -361,6 +434,7 @@ append_step entity_actor::decide(command& x) {
   if (x.events > 0) {
     step.typed = x.decision.typed;
     step.events = std::move(x.decision.events);
+    step.messages = std::move(x.decision.messages);
   }
   if (content.has_id)
     step.record = {content.command_id, content.command->fingerprint(system()),

@@ -16,7 +16,8 @@ namespace evented::detail {
 /// The actor of one entity.
 ///
 /// It waits for at most one thing at a time: a load (to recover, or to catch up
-/// with other processes) or an append. Commands that arrive meanwhile queue up;
+/// with other processes) or an append; besides, the next command may wait for
+/// the answer of an actor that its handler has asked. Commands that arrive meanwhile queue up;
 /// they are decided one after the other, on the state with all that is on its
 /// way to the journal, and go into the next append. Answers go out in order,
 /// after the commit that they rest on.
@@ -39,6 +40,8 @@ private:
     caf::response_promise promise;
     unsigned conflicts = 0;
     bool answered = false;
+    /// The number of the question that it waits for; 0: none.
+    std::uint64_t question = 0;
     // Valid from the decision on.
     /// How many events it stores.
     std::size_t events = 0;
@@ -53,6 +56,8 @@ private:
   void on_append_done(append_job& job);
   void on_load_done(load_job& job);
   void on_overdue(bool maybe_sent);
+  /// Goes on with a command that has asked another actor.
+  void on_told(std::uint64_t question, bool in_time, const caf::error& err);
   /// Takes the snapshot and the horizon of a load. Returns false where that ends
   /// it: another load has begun, or the entity has given up.
   bool begin_with(load_result& from);
@@ -63,6 +68,9 @@ private:
   void advance();
   void load(bool expect_news);
   void append();
+  /// Asks what the handler of `x` wants to know, and puts it back into the
+  /// queue. Returns false where there is nobody to ask; `x` is answered then.
+  bool ask(command x);
   /// Whether `x` has to wait for a command with the same ID that is under way.
   [[nodiscard]] bool repeats_in_flight(const command& x) const;
   /// Decides `x` on the tentative state and turns it into a step.
@@ -111,6 +119,7 @@ private:
   /// journal, as after a failover that lost commits.
   bool expect_news_ = false;
   bool stopping_ = false;
+  std::uint64_t last_question_ = 0;
   caf::error given_up_;
 
   std::uint64_t snapshot_version_ = 0;

@@ -61,6 +61,10 @@ caf::behavior region::make_behavior() {
   // A timer of the region's own would keep it alive.
   ticker_ = spawn_ticker(system(), caf::actor_cast<caf::weak_actor_ptr>(this),
                          tick_length());
+  if (settings_->outbox)
+    dispatcher_ = spawn_dispatcher(system(), settings_->journal.store(),
+                                   settings_->outbox,
+                                   caf::actor_cast<caf::weak_actor_ptr>(this));
   return settings_->make_behavior(this);
 }
 
@@ -78,6 +82,9 @@ void region::on_exit() {
   residents_.clear();
   caf::anon_send_exit(ticker_, caf::exit_reason::user_shutdown);
   ticker_ = nullptr;
+  if (dispatcher_)
+    seam::anon_send(dispatcher_, stop{});
+  dispatcher_ = nullptr;
 }
 
 void region::deliver(entity_id id, delivery_content from) {
@@ -180,6 +187,11 @@ void region::on_sized(std::uint64_t incarnation, std::size_t bytes) {
   bytes_ += entity_overhead + bytes - x.bytes;
   x.bytes = entity_overhead + bytes;
   keep_limits();
+}
+
+void region::on_outbox_filled() {
+  if (dispatcher_)
+    seam::send(this, dispatcher_, outbox_filled{});
 }
 
 void region::on_tick() {
@@ -286,6 +298,18 @@ caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {
                 settings.type_name
                   + ": idle_timeout is not negative, remember_commands and "
                     "snapshot_policy::keep are at least 1");
+  for (auto& [name, to] : settings.targets)
+    if (name.empty() || to == nullptr)
+      throw error(errc::invalid_options, settings.type_name + ": the target \""
+                                           + name
+                                           + "\" needs a name and an actor");
+  if (settings.outbox
+      && (settings.outbox->policy.timeout.count() < 1
+          || settings.outbox->policy.max_in_flight == 0))
+    throw error(errc::invalid_options,
+                settings.type_name
+                  + ": delivery_policy::timeout and max_in_flight are at "
+                    "least 1");
   report_snapshots(settings);
   return sys.spawn<region>(
     std::make_shared<const region_settings>(std::move(settings)));

@@ -1,4 +1,5 @@
 #include "detail/append_checks.hpp"
+#include "memory_outbox.hpp"
 
 #include <evented/codec.hpp>
 #include <evented/frontier_watch.hpp>
@@ -140,6 +141,7 @@ struct journal {
   std::map<entity_key, std::map<std::uint64_t, stored_snapshot>> snapshots;
   /// By type.
   std::map<std::string, std::set<event_shape>, std::less<>> shapes;
+  detail::memory_outbox outbox;
 
   const std::vector<std::uint64_t>& history(const std::string& type_name,
                                             const entity_id& id) const {
@@ -262,6 +264,22 @@ public:
           return count < limit && x.second.created_at < oldest;
         });
     return count;
+  }
+
+  claimed_messages claim_messages(const message_claim& what) override {
+    std::lock_guard guard{journal_->mutex};
+    return journal_->outbox.claim(what, now());
+  }
+
+  void settle_messages(std::span<const settled_message> batch) override {
+    std::lock_guard guard{journal_->mutex};
+    journal_->outbox.settle(batch, now());
+  }
+
+  std::vector<std::string>
+  waiting_targets(std::string_view type_name) override {
+    std::lock_guard guard{journal_->mutex};
+    return journal_->outbox.waiting_targets(type_name);
   }
 
   rows query(std::string_view, const std::vector<parameter>&) override {
@@ -532,6 +550,7 @@ private:
     }
     step.status = append_status::stored;
     step.seq_no = step.events.empty() ? 0 : first - 1;
+    journal_->outbox.store(request, step, history.size());
     if (step.record && step.record->outcome != command_outcome::none)
       journal_->commands[{request.type_name, request.id}].emplace(
         step.record->command_id,

@@ -5,6 +5,7 @@
 #include "detail/event_reader.hpp"
 #include "detail/event_rows.hpp"
 #include "detail/listener_transaction.hpp"
+#include "detail/outbox_calls.hpp"
 #include "detail/schema.hpp"
 #include "detail/shape_recorder.hpp"
 #include "postgres_store.hpp"
@@ -215,6 +216,19 @@ public:
       = db_.call("evented_forget_commands", type_name,
                  static_cast<std::uint64_t>(age.count()), std::uint64_t{limit});
     return pq::number(found[0][0]);
+  }
+
+  claimed_messages claim_messages(const message_claim& what) override {
+    return outbox_.claim(what);
+  }
+
+  void settle_messages(std::span<const settled_message> batch) override {
+    outbox_.settle(batch);
+  }
+
+  std::vector<std::string>
+  waiting_targets(std::string_view type_name) override {
+    return outbox_.waiting_targets(type_name);
   }
 
   std::uint64_t frontier() override {
@@ -574,6 +588,7 @@ private:
   pq::connection db_;
   event_reader reader_{db_, options_};
   shape_recorder shapes_{db_, options_};
+  outbox_calls outbox_{db_, options_};
 };
 
 } // namespace

@@ -189,14 +189,16 @@ CAF_END_TYPE_ID_BLOCK(wallets)
 namespace evented::test {
 
 /// A process with wallets.
-class wallet_process {
+/// @param Blocks what it sends besides
+template <class... Blocks>
+class basic_wallet_process {
 public:
-  explicit wallet_process(const journal_options& options)
+  explicit basic_wallet_process(const journal_options& options)
     : sys_(cfg_), self_(sys_), journal_(sys_, open_store(options)) {
     // nop
   }
 
-  explicit wallet_process(const std::shared_ptr<store>& opened)
+  explicit basic_wallet_process(const std::shared_ptr<store>& opened)
     : sys_(cfg_), self_(sys_), journal_(sys_, opened) {
     // nop
   }
@@ -290,12 +292,14 @@ private:
     return render(sys_, err);
   }
 
-  config<caf::id_block::wallets> cfg_;
+  config<caf::id_block::wallets, Blocks...> cfg_;
   caf::actor_system sys_;
   caf::scoped_actor self_;
   evented::journal journal_;
   accepted last_;
   caf::error error_;
 };
+
+using wallet_process = basic_wallet_process<>;
 
 } // namespace evented::test

@@ -210,3 +210,74 @@ TEST(event_name, is_the_name_of_the_struct_unless_it_has_its_own) {
   static_assert(evented::schema_version<increased>() == 1);
   static_assert(evented::schema_version<renamed>() == 3);
 }
+
+// -- messages -----------------------------------------------------------------
+
+namespace post {
+
+struct hello {
+  std::string text;
+};
+
+struct wake {};
+
+struct stirred {};
+
+struct sleeper {
+  static constexpr std::string_view type_name = "sleeper";
+  using id_type = std::int64_t;
+  using commands = evented::commands<wake>;
+  using events = evented::events<stirred>;
+  using messages = evented::messages<hello, wake>;
+  void apply(const stirred&) {}
+};
+
+evented::decision<sleeper> handle(const wake&, const sleeper&) {
+  return evented::accept(stirred{});
+}
+
+static_assert(evented::check_entity<sleeper>());
+static_assert(evented::messages_of<shop::counter>::empty);
+
+} // namespace post
+
+TEST(decision, carries_messages_in_order) {
+  using namespace post;
+  auto time = std::chrono::system_clock::now();
+  evented::decision<sleeper> x = evented::accept(stirred{})
+                                   .send("mailer", hello{"a"})
+                                   .then([](const sleeper&) {})
+                                   .send_to<sleeper>(7, wake{})
+                                   .at(time, wake{})
+                                   .send("mailer", hello{"b"});
+  auto& part = x.acceptance_part();
+  ASSERT_EQ(part.messages.size(), 4u);
+  auto& m = part.messages;
+  EXPECT_EQ(m[0].target, "mailer");
+  EXPECT_EQ(m[0].as<hello>()->text, "a");
+  EXPECT_FALSE(m[0].id);
+  EXPECT_FALSE(m[0].due);
+  EXPECT_EQ(m[1].target, "sleeper");
+  EXPECT_EQ(m[1].id, evented::entity_id{std::int64_t{7}});
+  EXPECT_NE(m[1].as<wake>(), nullptr);
+  EXPECT_EQ(m[2].target, "");
+  EXPECT_EQ(m[2].due,
+            std::chrono::time_point_cast<evented::timestamp::duration>(time));
+  EXPECT_EQ(m[3].as<hello>()->text, "b");
+  EXPECT_EQ(m[3].as<wake>(), nullptr);
+  EXPECT_TRUE(part.effect);
+}
+
+TEST(decision, a_timer_counts_from_now) {
+  using namespace post;
+  evented::decision<sleeper> x
+    = evented::accept(stirred{}).after(std::chrono::hours{1}, wake{});
+  auto due = *x.acceptance_part().messages.at(0).due;
+  EXPECT_GT(due, std::chrono::system_clock::now() + std::chrono::minutes{59});
+  EXPECT_LE(due, std::chrono::system_clock::now() + std::chrono::hours{1});
+}
+
+TEST(decision, a_receiver_has_a_name) {
+  EXPECT_THROW((void)evented::accept(post::stirred{}).send("", post::hello{}),
+               std::invalid_argument);
+}

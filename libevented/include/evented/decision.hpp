@@ -1,11 +1,15 @@
 #pragma once
 
+#include <evented/acceptance.hpp>
+#include <evented/entity_id.hpp>
+#include <evented/event.hpp>
 #include <evented/trace.hpp>
 #include <evented/type_list.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -14,141 +18,26 @@
 
 namespace evented {
 
-/// The metadata type of an entity that has none.
-struct no_metadata {};
-
-namespace detail {
-
-template <class E>
-struct metadata_of_impl {
-  using type = no_metadata;
-};
-
-template <class E>
-requires requires {
-  typename E::metadata;
-}
-struct metadata_of_impl<E> {
-  using type = typename E::metadata;
-};
-
-/// Stands for "there is no such function" in an acceptance.
-struct nothing {};
-
-template <class T>
-struct is_variant_vector : std::false_type {};
-
-template <class... Ts>
-struct is_variant_vector<std::vector<std::variant<Ts...>>> : std::true_type {};
-
-} // namespace detail
-
-/// The metadata type of the entity type `E`: its member type `metadata`.
-template <class E>
-using metadata_of = typename detail::metadata_of_impl<E>::type;
-
-// -- building blocks: accept and reject ---------------------------------------
-
-/// What `reject` returns: a rejection on its way into a decision or verdict.
-template <class R>
-struct rejected_with {
-  R value;
-};
-
-/// Rejects a command: nothing is stored and the sender gets `why`.
-template <class R>
-rejected_with<std::decay_t<R>> reject(R&& why) {
-  return {std::forward<R>(why)};
-}
-
-/// What `accept` returns: events on their way into a decision, with what is to
-/// happen around them. A value; each function returns an acceptance with one
-/// more part.
-template <class Events, class Metadata = detail::nothing,
-          class Reply = detail::nothing, class Effect = detail::nothing>
-class acceptance {
-public:
-  // -- member types -----------------------------------------------------------
-
-  using metadata_type = Metadata;
-  using reply_type = Reply;
-  using effect_type = Effect;
-
-  // -- constructors -----------------------------------------------------------
-
-  explicit acceptance(Events events, Metadata metadata = {}, Reply reply = {},
-                      Effect effect = {})
-    : events_(std::move(events)),
-      metadata_(std::move(metadata)),
-      reply_(std::move(reply)),
-      effect_(std::move(effect)) {
-    // nop
-  }
-
-  // -- modifiers --------------------------------------------------------------
-
-  /// Stores `metadata` with every event of this command.
-  template <class M>
-  auto with_metadata(M metadata) && {
-    static_assert(std::is_same_v<Metadata, detail::nothing>,
-                  "evented: .with_metadata(..) was given twice");
-    return acceptance<Events, M, Reply, Effect>{
-      std::move(events_), std::move(metadata), std::move(reply_),
-      std::move(effect_)};
-  }
-
-  /// Answers the sender with `f(new state)` besides `accepted`. The decision
-  /// names the type: `decision<E, replies<R>, ..>`.
-  template <class F>
-  auto reply(F f) && {
-    static_assert(std::is_same_v<Reply, detail::nothing>,
-                  "evented: .reply(..) was given twice");
-    return acceptance<Events, Metadata, F, Effect>{
-      std::move(events_), std::move(metadata_), std::move(f),
-      std::move(effect_)};
-  }
-
-  /// Runs `effect(new state)` once the events are durable, before the reply
-  /// goes out. At most once: lost when the process dies first.
-  template <class F>
-  auto then(F effect) && {
-    static_assert(std::is_same_v<Effect, detail::nothing>,
-                  "evented: .then(..) was given twice");
-    return acceptance<Events, Metadata, Reply, F>{
-      std::move(events_), std::move(metadata_), std::move(reply_),
-      std::move(effect)};
-  }
-
-  // -- access for decisions ---------------------------------------------------
-
-  Events& events() noexcept { return events_; }
-  Metadata& metadata() noexcept { return metadata_; }
-  Reply& reply_function() noexcept { return reply_; }
-  Effect& effect() noexcept { return effect_; }
-
-private:
-  Events events_;
-  [[no_unique_address]] Metadata metadata_;
-  [[no_unique_address]] Reply reply_;
-  [[no_unique_address]] Effect effect_;
-};
-
-/// Accepts a command with these events, which are stored in this order, all or
-/// none. Without events, nothing is stored and the sender gets the current
-/// version. A number of events that only the run time knows is passed as one
-/// `std::vector<E::events::variant>`.
-template <class... Events>
-auto accept(Events&&... events) {
-  if constexpr (sizeof...(Events) == 1
-                && (detail::is_variant_vector<std::decay_t<Events>>::value
-                    && ...))
-    return acceptance<std::decay_t<Events>...>{std::forward<Events>(events)...};
-  else
-    return acceptance<std::tuple<std::decay_t<Events>...>>{
-      std::tuple<std::decay_t<Events>...>{std::forward<Events>(events)...}};
-}
-
 // -- decision -----------------------------------------------------------------
+
+/// A message that an accepted command of the entity type `E` sends.
+template <class E>
+struct outgoing {
+  /// The name of the receiver, empty where it is the entity itself.
+  std::string target;
+  /// Which entity of the receiving type; nothing for an actor and for the entity
+  /// itself.
+  std::optional<entity_id> id;
+  /// When; nothing: at once.
+  std::optional<timestamp> due;
+  typename messages_of<E>::variant value;
+
+  /// Returns the message as an `M`, or null where it is another one.
+  template <class M>
+  const M* as() const noexcept {
+    return std::get_if<M>(&value);
+  }
+};
 
 namespace detail {
 
@@ -159,6 +48,7 @@ struct accepted_part {
   std::optional<metadata_of<E>> metadata;
   std::function<Reply(const E&)> reply;
   std::function<void(const E&)> effect;
+  std::vector<outgoing<E>> messages;
 };
 
 template <class E, class Reply, class... Rejections>
@@ -172,11 +62,13 @@ public:
 
   // -- constructors -----------------------------------------------------------
 
-  template <class Events, class M, class R, class F>
-  basic_decision(acceptance<Events, M, R, F> from) // NOLINT: implicit by design
+  template <class Events, class M, class R, class F, class Ms>
+  basic_decision(acceptance<Events, M, R, F, Ms> from) // NOLINT: implicit
     : value_(std::in_place_index<0>) {
     auto& to = std::get<0>(value_);
     take_events(to.events, from.events());
+    std::apply([&](auto&... xs) { (take_message(to.messages, xs), ...); },
+               from.messages());
     if constexpr (!std::is_same_v<M, nothing>) {
       static_assert(std::is_same_v<M, metadata_of<E>>,
                     "evented: .with_metadata(..) takes the entity's own member "
@@ -266,6 +158,21 @@ private:
                   "evented: accept(vector) takes std::vector<E::events::"
                   "variant> of the handler's own entity");
     to = std::move(from);
+  }
+
+  template <class M>
+  static void take_message(std::vector<outgoing<E>>& to, M& from) {
+    using type = typename M::type;
+    static_assert(messages_of<E>::template contains<type>,
+                  "evented: .send(..), .send_to(..), .at(..) or .after(..) was "
+                  "given a type that is not in the entity's list `messages`");
+    if constexpr (M::is_timer)
+      static_assert(E::commands::template contains<type>,
+                    "evented: .at(..) and .after(..) take a command of the "
+                    "entity itself");
+    if constexpr (messages_of<E>::template contains<type>)
+      to.push_back({std::move(from.target), std::move(from.id), from.due,
+                    std::move(from.value)});
   }
 
   std::variant<accepted_type, Rejections...> value_;

@@ -65,6 +65,17 @@ constexpr std::int32_t schema_version() {
     return 1;
 }
 
+/// The stable name of a type that an entity sends, while it waits in the outbox:
+/// its static member `message_name` where it has one, else the name of the
+/// struct.
+template <class T>
+constexpr std::string_view message_name() {
+  if constexpr (requires { T::message_name; })
+    return T::message_name;
+  else
+    return detail::struct_name<T>();
+}
+
 /// The tags of `event`, by which readers may ask for it: what its member function
 /// `tags() const` returns where it has one, else none. See `valid_tag`.
 template <class T>
@@ -100,10 +111,20 @@ auto call_handle(const C& cmd, const E& state, const context<E>& ctx) {
     return handle(cmd, state);
 }
 
+/// What the handler of `C` returns.
 template <class C, class E>
-using decision_of
+using handled_by
   = decltype(call_handle(std::declval<const C&>(), std::declval<const E&>(),
                          std::declval<const context<E>&>()));
+
+/// The decision that the result of a handler is, or leads to in the end.
+template <class T>
+struct decided_by {
+  using type = T;
+};
+
+template <class C, class E>
+using decision_of = typename decided_by<handled_by<C, E>>::type;
 
 template <class Q, class E>
 concept has_answer_with_context
@@ -169,7 +190,7 @@ struct check_command {
   }
   static_assert(returns_decision(),
                 "evented: handle(..) must return evented::decision<Entity, "
-                "rejections..>");
+                "rejections..>, or evented::later<..> of the same");
   static constexpr bool ok = true;
 };
 
@@ -233,6 +254,25 @@ struct check_past_events<E, events<Ts...>, past_events<Olds...>> {
                 "evented: two shapes in `events` and `past_events` have the "
                 "same name and schema version; give the newer one a higher "
                 "schema_version");
+};
+
+template <class List>
+struct check_messages;
+
+template <class... Ts>
+struct check_messages<messages<Ts...>> {
+  static constexpr bool ok = true;
+  static constexpr bool unique_names() {
+    std::string_view names[] = {message_name<Ts>()..., {}};
+    for (std::size_t i = 0; i < sizeof...(Ts); ++i)
+      for (std::size_t j = i + 1; j < sizeof...(Ts); ++j)
+        if (names[i] == names[j])
+          return false;
+    return true;
+  }
+  static_assert(unique_names(),
+                "evented: two types in `messages` have the same name; give one "
+                "a static member message_name");
 };
 
 template <class E, class List>
@@ -313,6 +353,7 @@ consteval bool check_entity() {
                                           detail::past_events_of<E>>::ok);
   static_assert(detail::check_commands<E, typename E::commands>::ok);
   static_assert(detail::check_queries<E, queries_of<E>>::ok);
+  static_assert(detail::check_messages<messages_of<E>>::ok);
   return true;
 }
 

@@ -4,6 +4,7 @@
 #include <evented/event_filter.hpp>
 #include <evented/listener.hpp>
 #include <evented/options.hpp>
+#include <evented/outbox.hpp>
 
 #include <any>
 #include <chrono>
@@ -249,6 +250,23 @@ public:
   virtual std::size_t forget_commands(std::string_view type_name,
                                       std::chrono::seconds age,
                                       std::size_t limit)
+    = 0;
+
+  /// Claims messages of the outbox that are due, the first ones first. Those of
+  /// one entity and target are handed out one after the other: the next one
+  /// once the one before is settled as delivered.
+  /// @throws connection_lost, sql_error
+  virtual claimed_messages claim_messages(const message_claim& what) = 0;
+
+  /// Removes messages that were delivered and gives back the others. Leaves out
+  /// those whose claim has run out and that somebody else has claimed.
+  /// @throws connection_lost, sql_error
+  virtual void settle_messages(std::span<const settled_message> batch) = 0;
+
+  /// Returns the names of the receivers that messages of an entity type wait
+  /// for, due or not.
+  /// @throws connection_lost, sql_error
+  virtual std::vector<std::string> waiting_targets(std::string_view type_name)
     = 0;
 
   /// Returns the shapes of the entity type's events, in order. All that are

@@ -40,6 +40,17 @@ struct past_events {
   static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
 };
 
+/// Lists what an entity sends through the outbox: messages for actors, commands
+/// of other entities, and those of its own commands that it sends to itself.
+template <class... Ts>
+struct messages {
+  static constexpr bool empty = sizeof...(Ts) == 0;
+  template <class T>
+  static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
+  /// Holds any one of the messages, or none.
+  using variant = std::variant<std::monostate, Ts...>;
+};
+
 /// Names the reply type of a decision, see `decision`.
 template <class T>
 struct replies {

@@ -2,6 +2,7 @@
 
 #include <evented/utf8.hpp>
 
+#include <algorithm>
 #include <string>
 
 namespace evented {
@@ -42,6 +43,9 @@ void refuse_bad_record(append_step& step) {
     fail("a command ID has 1 to 200 bytes of valid UTF-8 without NUL");
   else if (!step.messages.empty() && step.events.empty())
     fail("messages go out with the events of a command, and this one has none");
+  else if (std::any_of(step.messages.begin(), step.messages.end(),
+                       [](auto& x) { return !valid_text(x.target); }))
+    fail("the name of a message's receiver is valid UTF-8 without NUL");
 }
 
 } // namespace detail

@@ -1,13 +1,17 @@
 #pragma once
 
+#include <evented/actors/boxes.hpp>
 #include <evented/actors/journal.hpp>
+#include <evented/actors/later.hpp>
 #include <evented/actors/model.hpp>
+#include <evented/actors/outbox.hpp>
 #include <evented/actors/region.hpp>
 #include <evented/listener.hpp>
 
 #include <any>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -145,6 +149,7 @@ caf::behavior region_behavior(region* self, commands<Cs...>*, queries<Qs...>*) {
     [self](const stopped& x) { self->on_stopped(x.incarnation); },
     [self](const sized& x) { self->on_sized(x.incarnation, x.bytes); },
     [self](tick) { self->on_tick(); },
+    [self](outbox_filled) { self->on_outbox_filled(); },
     [self](control::get_state) { return self->state(); },
     [self](const id& to, Cs& cmd, command_id& x) {
       self->deliver(
@@ -229,6 +234,30 @@ struct entity_options {
     return snapshots_;
   }
 
+  /// How what the entities send is delivered.
+  delivery_policy delivery;
+
+  /// Names an actor that the entities of this type may ask, see `ask`, and send
+  /// to: it receives `(message, delivery_id)` as a request, and any answer but an error
+  /// acknowledges it. A message that is not acknowledged comes again. For as
+  /// long as the region lives, it holds `whom`.
+  entity_options& target(std::string name, caf::actor whom) {
+    targets_[std::move(name)] = std::move(whom);
+    return *this;
+  }
+
+  /// The same for the entities of the type `Other`, see
+  /// `acceptance::send_to`. Those of the region's own type are known already.
+  template <class Other>
+  entity_options& target(caf::actor region) {
+    return target(std::string{Other::type_name}, std::move(region));
+  }
+
+  [[nodiscard]] const std::map<std::string, caf::actor>&
+  targets() const noexcept {
+    return targets_;
+  }
+
   /// Takes part in the transaction that stores the events of this entity type:
   /// called once per event as `f(const committing<E>&, transaction&)`, and
   /// returns nothing or a `verdict`. Runs in the journal's threads, several at
@@ -249,6 +278,7 @@ struct entity_options {
 private:
   std::shared_ptr<const event_listener> listener_;
   std::optional<snapshot_policy> snapshots_;
+  std::map<std::string, caf::actor> targets_;
 };
 
 /// Starts the region of the entity type `E` and returns its handle. Commands go
@@ -286,6 +316,8 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
     .remember_commands = options.remember_commands,
     .snapshots = {},
     .listener = options.listener(),
+    .targets = options.targets(),
+    .outbox = {},
     .make_model =
       [how = where.options().payloads, unknown] {
         return std::make_unique<detail::typed_model<E>>(how, unknown);
@@ -311,6 +343,13 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
                  version);
       };
   }
+  if constexpr (!messages_of<E>::empty)
+    settings.outbox
+      = std::make_shared<const detail::outbox_settings>(detail::outbox_settings{
+        std::string{E::type_name}, options.delivery, options.targets(),
+        [](caf::actor_system& in, const claimed_message& x) {
+          return detail::unpack(in, x, static_cast<messages_of<E>*>(nullptr));
+        }});
   settings.explain = [](const auto& msg) {
     auto known
       = (msg.size() == 2 || msg.size() == 3)

@@ -96,6 +96,20 @@ struct envelope {
   friend bool operator==(const envelope&, const envelope&) = default;
 };
 
+/// Comes with each message that an entity has sent to an actor with `.send(..)`:
+/// `(message, delivery_id)`. The same one comes again where the message does,
+/// since nobody could know whether the first one had arrived.
+struct delivery_id {
+  std::string value;
+
+  friend bool operator==(const delivery_id&, const delivery_id&) = default;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, delivery_id& x) {
+  return inspect_object(f, x, "evented::delivery_id", field("value", x.value));
+}
+
 template <class Inspector>
 auto inspect(Inspector& f, command_id& x) {
   return inspect_object(f, x, "evented::command_id", field("value", x.value));
@@ -131,6 +145,19 @@ struct load_batch;
 struct delivery_content;
 struct session_job;
 struct snapshot_job;
+struct outbox_job;
+
+/// Tells the region, and that its dispatcher, that there are new messages.
+struct outbox_filled {};
+
+/// Between the dispatcher and its worker.
+struct outbox_work {
+  std::shared_ptr<outbox_job> job;
+};
+
+struct outbox_worked {
+  std::shared_ptr<outbox_job> job;
+};
 
 /// Asks for a snapshot to be written. There is no answer, see `snapshot_job`.
 struct snapshot_order {
@@ -307,6 +334,7 @@ CAF_ADD_TYPE_ID(evented, (evented::command_id))
 CAF_ADD_TYPE_ID(evented, (evented::expect))
 CAF_ADD_TYPE_ID(evented, (evented::envelope))
 CAF_ADD_TYPE_ID(evented, (evented::region_state))
+CAF_ADD_TYPE_ID(evented, (evented::delivery_id))
 #if EVENTED_CAF >= 1800
 CAF_ADD_TYPE_ID(evented, (evented::errc))
 #endif
@@ -344,6 +372,9 @@ CAF_ADD_TYPE_ID(evented_local, (evented::detail::snapshot_order))
 CAF_ADD_TYPE_ID(evented_local, (evented::detail::snapshot_work))
 CAF_ADD_TYPE_ID(evented_local, (evented::detail::snapshot_worked))
 CAF_ADD_TYPE_ID(evented_local, (evented::detail::forget_order))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::outbox_filled))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::outbox_work))
+CAF_ADD_TYPE_ID(evented_local, (evented::detail::outbox_worked))
 
 CAF_END_TYPE_ID_BLOCK(evented_local)
 
@@ -376,6 +407,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::snapshot_order)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::snapshot_work)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::snapshot_worked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::forget_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::outbox_filled)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::outbox_work)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(evented::detail::outbox_worked)
 
 namespace evented {
 

@@ -5,7 +5,9 @@
 
 #include <evented/actors/error.hpp>
 #include <evented/actors/jobs.hpp>
+#include <evented/actors/later.hpp>
 #include <evented/actors/messages.hpp>
+#include <evented/actors/outbox.hpp>
 #include <evented/codec.hpp>
 #include <evented/entity.hpp>
 #include <evented/event.hpp>
@@ -37,13 +39,28 @@ enum class confirm : std::uint8_t {
 
 namespace evented::detail {
 
+/// What is to be found out before a command can be decided.
+struct open_question {
+  asked whom;
+  /// Asks on behalf of `self`, and calls `done` with an error, or with none once
+  /// the command can be decided.
+  std::function<void(caf::event_based_actor* self, const caf::actor& whom,
+                     std::chrono::milliseconds timeout,
+                     std::function<void(caf::error)> done)>
+    put;
+};
+
 /// What came of deciding a command.
 struct decided {
+  /// Set where it cannot be decided yet; the rest is empty then.
+  std::shared_ptr<open_question> open;
   /// Set where the command is not accepted.
   caf::error refusal;
   /// The events, in the forms for the journal and for the state.
   std::vector<new_event> events;
   std::shared_ptr<const void> typed;
+  /// What it sends.
+  std::vector<outgoing_message> messages;
   /// Makes the answer once it is known where the events stand.
   std::function<caf::message(const accepted&)> answer;
   /// Runs after the commit, on the state that the model has confirmed.
@@ -63,8 +80,9 @@ struct decide_on {
   const entity_id& id;
   std::uint64_t version;
   const evented::trace& trace;
-  /// Set where the answer is to be remembered.
-  caf::actor_system* remember;
+  caf::actor_system& sys;
+  /// Whether the answer is to be remembered.
+  bool remember;
 };
 
 /// A command or query of any type.
@@ -204,18 +222,24 @@ public:
     return result;
   }
 
-  /// Runs the handler of `cmd` on the tentative state.
-  template <class C>
-  decided decide(const C& cmd, const decide_on& on) {
+  /// Calls `decide(state, context)` with the tentative state.
+  template <class F>
+  auto call(const F& decide, const decide_on& on) const {
     context<E> ctx{std::get<typename E::id_type>(on.id), on.version, on.trace};
-    auto decision = call_handle<C, E>(cmd, tentative_, ctx);
-    using reply_type = typename decltype(decision)::reply_type;
+    return decide(tentative_, ctx);
+  }
+
+  /// Turns a decision on the tentative state into what is to be stored, and
+  /// applies it.
+  template <class Decision>
+  decided finish(Decision decision, const decide_on& on) {
+    using reply_type = typename Decision::reply_type;
     decided result;
     auto remember = [&]([[maybe_unused]] const auto& value) {
-      if (on.remember == nullptr)
+      if (!on.remember)
         return;
       result.reply_type = struct_name<std::decay_t<decltype(value)>>();
-      result.reply = seam::to_bytes(*on.remember, value);
+      result.reply = seam::to_bytes(on.sys, value);
     };
     if (!decision.accepted()) {
       result.outcome = command_outcome::rejected;
@@ -235,6 +259,11 @@ public:
     result.events.reserve(part.events.size());
     for (auto& event : part.events)
       result.events.push_back(encode_one(event, metadata));
+    if (!part.messages.empty() && part.events.empty())
+      throw error(errc::invalid_event,
+                  "messages go out with events, and this command stores none");
+    for (auto& x : part.messages)
+      result.messages.push_back(pack_one(x, on));
     auto typed = std::make_shared<const event_list>(std::move(part.events));
     apply_to(tentative_, typed);
     result.typed = std::move(typed);
@@ -271,98 +300,23 @@ private:
       event);
   }
 
+  static outgoing_message pack_one(const outgoing<E>& from,
+                                   const decide_on& on) {
+    outgoing_message result{from.target, {}, from.due};
+    auto* to = from.target.empty() ? &on.id : from.id ? &*from.id : nullptr;
+    std::visit(
+      [&]<class M>(const M& x) {
+        if constexpr (!std::is_same_v<M, std::monostate>)
+          result.message = pack(on.sys, x, to);
+      },
+      from.value);
+    return result;
+  }
+
   codec codec_;
   std::shared_ptr<unknown_event_policy> unknown_;
   E confirmed_{};
   E tentative_{};
-};
-
-template <class E, class C>
-struct typed_command : command_box {
-  explicit typed_command(C x) : value(std::move(x)) {
-    // nop
-  }
-
-  decided decide(entity_model& model, const decide_on& on) override {
-    return static_cast<typed_model<E>&>(model).decide(value, on);
-  }
-
-  [[nodiscard]] std::uint64_t
-  fingerprint(caf::actor_system& sys) const override {
-    std::string text{struct_name<C>()};
-    text += '\0';
-    return hash_of(text + seam::to_bytes(sys, value));
-  }
-
-  [[nodiscard]] caf::expected<caf::message>
-  recall(caf::actor_system& sys,
-         const remembered_command& from) const override {
-    using decision = decision_of<C, E>;
-    using reply_type = typename decision::reply_type;
-    accepted where{from.version, from.seq_no};
-    if (from.outcome == command_outcome::accepted) {
-      if constexpr (std::is_void_v<reply_type>) {
-        return caf::make_message(where);
-      } else if (reply_type reply{}; read(sys, from, reply)) {
-        return caf::make_message(where, std::move(reply));
-      }
-      return unreadable(from, "accepted");
-    }
-    caf::error result;
-    auto try_one = [&]<class R>() {
-      R why{};
-      if (!read(sys, from, why))
-        return false;
-      result = caf::make_error(errc::rejected, std::move(why));
-      return true;
-    };
-    if (decision::any_rejection_type(try_one))
-      return result;
-    return unreadable(from, "rejected");
-  }
-
-  C value;
-
-private:
-  template <class T>
-  static bool read(caf::actor_system& sys, const remembered_command& from,
-                   T& to) {
-    return from.reply_type == struct_name<T>()
-           && seam::from_bytes(sys, from.reply, to);
-  }
-
-  static caf::error unreadable(const remembered_command& from,
-                               const std::string& what) {
-    return evented::make_error(
-      errc::unreadable_reply,
-      "a command with this ID was " + what + " before, at version "
-        + std::to_string(from.version) + " (seq_no "
-        + std::to_string(from.seq_no)
-        + "), but this program cannot read its answer of type \""
-        + from.reply_type + "\"");
-  }
-};
-
-template <class E, class Q>
-struct typed_query : command_box {
-  explicit typed_query(Q x) : value(std::move(x)) {
-    // nop
-  }
-
-  decided decide(entity_model& model, const decide_on& on) override {
-    return static_cast<typed_model<E>&>(model).ask(value, on);
-  }
-
-  [[nodiscard]] std::uint64_t fingerprint(caf::actor_system&) const override {
-    return 0;
-  }
-
-  [[nodiscard]] caf::expected<caf::message>
-  recall(caf::actor_system&, const remembered_command&) const override {
-    return caf::make_message();
-  }
-
-  Q value;
 };
 
 /// What a `delivery` carries.

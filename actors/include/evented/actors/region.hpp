@@ -11,6 +11,7 @@
 #include <chrono>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,10 @@ struct region_settings {
   std::chrono::seconds remember_commands;
   std::optional<snapshot_settings> snapshots;
   std::shared_ptr<const event_listener> listener;
+  /// Whom entities of this type may ask.
+  std::map<std::string, caf::actor> targets;
+  /// Null where entities of this type send nothing.
+  std::shared_ptr<const outbox_settings> outbox;
   std::function<std::unique_ptr<entity_model>()> make_model;
   std::function<caf::behavior(region*)> make_behavior;
   /// Returns the error for a message that is no command.
@@ -87,6 +92,8 @@ public:
   void on_stopped(std::uint64_t incarnation);
 
   void on_sized(std::uint64_t incarnation, std::size_t bytes);
+
+  void on_outbox_filled();
 
   /// Puts to sleep what was not used for long.
   void on_tick();
@@ -128,6 +135,8 @@ private:
   /// What those in `awake_` take.
   std::size_t bytes_ = 0;
   caf::actor ticker_;
+  /// Null where there is nothing to deliver.
+  caf::actor dispatcher_;
   bool has_command_ids_ = false;
   clock::time_point next_forgetting_ = {};
 };

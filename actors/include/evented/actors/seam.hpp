@@ -121,6 +121,41 @@ void delegate(Self* self, const Dest& dest, Ts&&... xs) {
 #endif
 }
 
+/// Asks `dest` and calls `f` with the answer, or `g` with an error, which an
+/// answer of other types is too.
+template <class F, class G, class... Ts>
+void request(caf::event_based_actor* self, const caf::actor& dest,
+             std::chrono::milliseconds timeout, F f, G g, Ts&&... xs) {
+#if EVENTED_CAF < 10000
+  self->request(dest, timeout, std::forward<Ts>(xs)...)
+    .then(std::move(f), std::move(g));
+#else
+  self->mail(std::forward<Ts>(xs)...)
+    .request(dest, timeout)
+    .then(std::move(f), std::move(g));
+#endif
+}
+
+/// Asks `dest` and calls `done` with an error, or with none for any answer.
+template <class F, class... Ts>
+void request_any(caf::event_based_actor* self, const caf::actor& dest,
+                 std::chrono::milliseconds timeout, F done, Ts&&... xs) {
+#if EVENTED_CAF < 1800
+  // No handler takes any message, but one that was not expected is an error that
+  // says so.
+  auto failed = [done](caf::error& err) {
+    done(err == caf::sec::unexpected_response ? caf::error{} : std::move(err));
+  };
+  request(
+    self, dest, timeout, [done] { done(caf::error{}); }, std::move(failed),
+    std::forward<Ts>(xs)...);
+#else
+  request(
+    self, dest, timeout, [done](const caf::message&) { done(caf::error{}); },
+    [done](caf::error& err) { done(std::move(err)); }, std::forward<Ts>(xs)...);
+#endif
+}
+
 /// Calls `f(message)`, which returns an error, for every message that no other
 /// handler takes.
 template <class F>

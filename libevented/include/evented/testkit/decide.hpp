@@ -25,6 +25,10 @@ using reply_of = std::conditional_t<std::is_void_v<Reply>, none, Reply>;
 template <class E, class C>
 struct result {
   using decision_type = evented::detail::decision_of<C, E>;
+  static_assert(
+    std::is_same_v<decision_type, evented::detail::handled_by<C, E>>,
+    "evented: this handler asks other actors, of which the test kit knows "
+    "nothing; test the function that it gives to .then(..)");
   using reply_type = typename decision_type::reply_type;
   using event_list = std::vector<typename E::events::variant>;
 

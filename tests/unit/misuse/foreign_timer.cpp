@@ -1,0 +1,20 @@
+// Fails: what an entity sends to itself is one of its commands.
+
+#include "counter.hpp"
+
+struct counter {
+  static constexpr std::string_view type_name = "counter";
+  using id_type = evented::uuid;
+  using commands = evented::commands<increase>;
+  using events = evented::events<increased>;
+  using messages = evented::messages<overflow>;
+  std::uint64_t value = 0;
+  void apply(const increased& e) { value += e.inc; }
+};
+
+evented::decision<counter> handle(const increase& cmd, const counter&) {
+  return evented::accept(increased{cmd.inc})
+    .after(std::chrono::seconds{1}, overflow{1});
+}
+
+static_assert(evented::check_entity<counter>());
