@@ -105,6 +105,23 @@ public:
     return call("holds", [&] { return inner_->holds(type_name, shape); });
   }
 
+  claimed_messages claim_messages(const message_claim& what) override {
+    return call("claim_messages", [&] { return inner_->claim_messages(what); });
+  }
+
+  void settle_messages(std::span<const settled_message> batch) override {
+    call("settle_messages", [&] {
+      inner_->settle_messages(batch);
+      return 0;
+    });
+  }
+
+  std::vector<std::string>
+  waiting_targets(std::string_view type_name) override {
+    return call("waiting_targets",
+                [&] { return inner_->waiting_targets(type_name); });
+  }
+
   std::vector<std::int32_t>
   snapshot_shapes(std::string_view type_name) override {
     return call("snapshot_shapes",

@@ -143,6 +143,21 @@ public:
                 [&] { return inner().holds(type_name, shape); });
   }
 
+  claimed_messages claim_messages(const message_claim& what) override {
+    return call(store_call::other,
+                [&] { return inner().claim_messages(what); });
+  }
+
+  void settle_messages(std::span<const settled_message> batch) override {
+    call(store_call::other, [&] { return inner().settle_messages(batch); });
+  }
+
+  std::vector<std::string>
+  waiting_targets(std::string_view type_name) override {
+    return call(store_call::other,
+                [&] { return inner().waiting_targets(type_name); });
+  }
+
   std::vector<std::int32_t>
   snapshot_shapes(std::string_view type_name) override {
     return call(store_call::other,

@@ -64,6 +64,19 @@ public:
     return inner_->holds(type_name, shape);
   }
 
+  claimed_messages claim_messages(const message_claim& what) override {
+    return inner_->claim_messages(what);
+  }
+
+  void settle_messages(std::span<const settled_message> batch) override {
+    inner_->settle_messages(batch);
+  }
+
+  std::vector<std::string>
+  waiting_targets(std::string_view type_name) override {
+    return inner_->waiting_targets(type_name);
+  }
+
   std::vector<std::int32_t>
   snapshot_shapes(std::string_view type_name) override {
     return inner_->snapshot_shapes(type_name);
