@@ -69,7 +69,7 @@ public:
       },
       [this](outbox_worked& x) { on_worked(*x.job); },
       [this](tick) {
-        if (clock::now() >= next_tick_)
+        if (seam::now(this) >= next_tick_)
           next_tick_ = clock::time_point::max();
         pump();
       },
@@ -101,7 +101,7 @@ private:
   void pump() {
     if (busy_ || settings_ == nullptr)
       return;
-    auto now = clock::now();
+    auto now = seam::now(this);
     if (!stopping_ && caf::actor_cast<caf::actor>(region_) == nullptr) {
       begin_stopping();
       return;
@@ -138,7 +138,7 @@ private:
 
   void on_worked(outbox_job& job) {
     busy_ = false;
-    auto now = clock::now();
+    auto now = seam::now(this);
     if (job.failed) {
       if (stopping_) {
         // Whoever comes next delivers these again.
@@ -179,7 +179,7 @@ private:
     if (when >= next_tick_)
       return;
     next_tick_ = when;
-    auto delay = std::chrono::ceil<milliseconds>(when - clock::now());
+    auto delay = std::chrono::ceil<milliseconds>(when - seam::now(this));
     seam::delayed_send(this, std::max(delay, milliseconds{0}), tick{});
   }
 
@@ -242,7 +242,7 @@ private:
     if (stopping_)
       return;
     stopping_ = true;
-    stop_by_ = clock::now() + stopping_limit;
+    stop_by_ = seam::now(this) + stopping_limit;
     pump();
   }
 

@@ -87,6 +87,7 @@ void entity_actor::on_append_done(append_job& job) {
     if (!steps[i].events.empty()) {
       model_->confirm(cmd.decision.typed);
       version_ += steps[i].events.size();
+      seq_no_ = steps[i].seq_no;
     }
     settle(cmd, steps[i]);
     if (!steps[i].events.empty())
@@ -181,6 +182,7 @@ void entity_actor::on_load_done(load_job& job) {
       return;
     }
     version_ = event.version;
+    seq_no_ = event.seq_no;
   }
   if (job.result.more) {
     load(false);
@@ -360,7 +362,7 @@ bool entity_actor::ask(command x) {
     whom = found->second;
   }
   auto left = std::chrono::ceil<std::chrono::milliseconds>(x.content->deadline
-                                                           - clock::now());
+                                                           - seam::now(this));
   auto timeout = open.whom.timeout;
   // Whose limit it is: the question's own, or the command's.
   auto own = timeout <= left;
@@ -474,7 +476,7 @@ void entity_actor::consider_snapshot(bool going_to_sleep) {
     return;
   snapshot_ = std::make_shared<snapshot_job>();
   snapshot_->value
-    = {settings_->type_name, id_, version_, policy.schema_version, {}};
+    = {settings_->type_name, id_, version_, policy.schema_version, {}, seq_no_};
   snapshot_->encode = model_->snapshot();
   snapshot_->keep = policy.keep;
   snapshot_version_ = version_;

@@ -105,6 +105,8 @@ private:
   std::unique_ptr<entity_model> model_;
   /// The version of the confirmed state.
   std::uint64_t version_ = 0;
+  /// The number of the event that has led to it; 0 where a snapshot has.
+  std::uint64_t seq_no_ = 0;
   /// The version of the tentative state.
   std::uint64_t tentative_version_ = 0;
 

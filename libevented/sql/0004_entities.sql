@@ -458,9 +458,9 @@ $body$;
 
 -- Stores snapshots, and of each entity only the newest p_keep. One whose event
 -- is not in the journal is left out: the memory that it comes from is ahead of
--- the journal.
+-- the journal, or another event has taken that version after a failover.
 create function {schema}.save_snapshots(
-  p_type text[], p_id {id_type}[], p_version bigint[],
+  p_type text[], p_id {id_type}[], p_version bigint[], p_seq_no bigint[],
   p_schema_version integer[], p_state {payload_wire}[], p_keep integer)
 returns void
 language plpgsql volatile set enable_seqscan = off set jit = off as $body$
@@ -468,11 +468,11 @@ begin
   insert into {schema}.snapshot
     (type_name, entity_id, version, schema_version, state)
   select type_name, entity_id, version, schema_version, state::{payload_type}
-    from unnest(p_type, p_id, p_version, p_schema_version, p_state)
-         as s (type_name, entity_id, version, schema_version, state)
+    from unnest(p_type, p_id, p_version, p_seq_no, p_schema_version, p_state)
+         as s (type_name, entity_id, version, seq_no, schema_version, state)
    where exists (select from {schema}.event as e
                   where e.type_name = s.type_name and e.entity_id = s.entity_id
-                    and e.version = s.version)
+                    and e.version = s.version and e.seq_no = s.seq_no)
    order by type_name, entity_id, version
   on conflict (type_name, entity_id, version) do update
      set schema_version = excluded.schema_version, state = excluded.state,

@@ -88,7 +88,8 @@ public:
         + "order by 1, 2, 4");
     name("evented_save_snapshots",
          "select {schema}.save_snapshots($1::text[], $2::{id_type}[], "
-         "$3::bigint[], $4::integer[], $5::{payload_wire}[], $6::integer)");
+         "$3::bigint[], $4::bigint[], $5::integer[], $6::{payload_wire}[], "
+         "$7::integer)");
     name("evented_forget_commands",
          "select {schema}.forget_commands($1::text, $2::bigint * interval '1 "
          "second', $3::integer)");
@@ -181,6 +182,7 @@ public:
     array_builder types{text_oid};
     array_builder ids{oid_of(options_.ids)};
     array_builder versions{int8_oid};
+    array_builder seq_nos{int8_oid};
     array_builder schema_versions{int4_oid};
     array_builder states{options_.payloads == codec::json ? text_oid
                                                           : bytea_oid};
@@ -188,12 +190,14 @@ public:
       types.add(x.type_name);
       ids.add_id(x.id);
       versions.add_int64(static_cast<std::int64_t>(x.version));
+      seq_nos.add_int64(static_cast<std::int64_t>(x.seq_no));
       schema_versions.add_int32(x.schema_version);
       states.add(x.state);
     }
     db_.call("evented_save_snapshots", pq::binary{std::move(types).finish()},
              pq::binary{std::move(ids).finish()},
              pq::binary{std::move(versions).finish()},
+             pq::binary{std::move(seq_nos).finish()},
              pq::binary{std::move(schema_versions).finish()},
              pq::binary{std::move(states).finish()}, std::uint64_t{keep});
   }

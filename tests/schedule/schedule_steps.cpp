@@ -135,8 +135,12 @@ void schedule_runner::save_snapshot() {
   }
   auto shape = random_.one_of(1, 2);
   note("a snapshot of ", entity, ", shape ", shape);
-  new_snapshot x{"vault", entity, events.size(), shape,
-                 shape == 1 ? to_json(one) : to_json(two)};
+  new_snapshot x{"vault",
+                 entity,
+                 events.size(),
+                 shape,
+                 shape == 1 ? to_json(one) : to_json(two),
+                 events.back().seq_no};
   snapshots_->save_snapshots({&x, 1}, 2);
 }
 

@@ -187,6 +187,9 @@ struct new_snapshot {
   std::int32_t schema_version = 1;
   /// Written with the journal's codec.
   std::string state;
+  /// The number of the event that has led to `version`. The journal may hold
+  /// another one by now, where a failover has lost this one.
+  std::uint64_t seq_no = 0;
 };
 
 /// One connection to a journal. Used by one thread at a time.
@@ -231,7 +234,8 @@ public:
     = 0;
 
   /// Stores snapshots of several entities, and of each keeps only the newest
-  /// `keep`. Leaves out those whose event is not in the journal.
+  /// `keep`. Leaves out those whose event is not in the journal, by its version
+  /// and its number.
   /// @pre `keep > 0`
   /// @throws connection_lost, sql_error
   virtual void save_snapshots(std::span<const new_snapshot> batch,

@@ -7,7 +7,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <deque>
 #include <fstream>
+#include <limits>
 #include <string>
 
 using namespace std::literals;
@@ -87,6 +89,46 @@ TEST_F(long_life, goes_on_from_a_snapshot) {
   EXPECT_EQ(here.ask(here.spawn(how), 1, put{1}),
             "ok@" + std::to_string(count + 1));
   EXPECT_LE(wallet::all_applied.load() - before, 2u);
+}
+
+TEST(many_lives, leave_no_memory_behind) {
+  const auto large = std::getenv("EVENTED_LARGE") != nullptr;
+  const std::int64_t ids = large ? 1'000'000 : 30'000;
+  auto options = fresh_journal();
+  options.ids = id_kind::bigint;
+  entity_options<wallet> how;
+  how.max_awake = large ? 10'000 : 1'000;
+  how.command_timeout = 1min;
+  wallet_process here{options};
+  auto region = here.spawn(how);
+  // Without a time limit: CAF delivers those of requests that were answered
+  // long ago too, and a blocking actor looks through all of them.
+  auto send = [&](std::int64_t id) {
+    return here.self()->request(region, caf::infinite, id, put{1});
+  };
+  std::deque<decltype(send(1))> open;
+  auto receive = [&] {
+    ASSERT_EQ(here.receive(std::move(open.front())), "ok@1");
+    open.pop_front();
+  };
+  std::size_t before = 0;
+  for (std::int64_t id = 0; id < ids && !testing::Test::HasFatalFailure();
+       ++id) {
+    open.push_back(send(id));
+    if (open.size() == 256)
+      receive();
+    // All that are ever awake at once have been.
+    if (id == ids / 3)
+      before = status("VmRSS");
+  }
+  while (!open.empty())
+    receive();
+  auto after = status("VmRSS");
+  auto more = after - std::min(before, after);
+  std::cout << "the last two thirds of " << ids << " IDs took " << more / 1024
+            << " kB, of " << after / 1024 << " kB in all\n";
+  EXPECT_LT(more, 32u * 1024 * 1024);
+  EXPECT_TRUE(wait_until([&] { return here.actors(region) <= how.max_awake; }));
 }
 
 } // namespace

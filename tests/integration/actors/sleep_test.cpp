@@ -275,7 +275,7 @@ TEST_P(sleeping, a_corrupt_snapshot_falls_back_to_the_events) {
     for (auto i = 0; i < 3; ++i)
       before.ask(region, 1, put{1});
   }
-  new_snapshot bad{"wallet", std::int64_t{1}, 3, 1, R"({"t0tal": 7})"};
+  new_snapshot bad{"wallet", std::int64_t{1}, 3, 1, R"({"t0tal": 7})", 3};
   store->connect()->save_snapshots({&bad, 1}, 1);
   auto region = here->spawn(how);
   EXPECT_EQ(here->query(region, 1), "3");
