@@ -31,8 +31,8 @@ private:
 
 class memory_session : public store_session {
 public:
-  memory_session(std::shared_ptr<memory_journal> all, const journal_options& options,
-                 memory_commits how)
+  memory_session(std::shared_ptr<memory_journal> all,
+                 const journal_options& options, memory_commits how)
     : journal_(std::move(all)), options_(options), how_(how) {
     // nop
   }
