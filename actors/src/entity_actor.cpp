@@ -303,6 +303,8 @@ void entity_actor::load(bool expect_news) {
   load_->request = {settings_->type_name, id_, version_, snapshots, true};
   if (!queue_.empty())
     load_->first_deadline = queue_.front().content->deadline;
+  for (auto& x : queue_)
+    x.read_since = true;
   seam::send(this, settings_->journal.loader(), load_order{load_});
 }
 
@@ -326,7 +328,8 @@ void entity_actor::append() {
       continue;
     }
     if (step.events.empty() && !step.record && in_flight_.empty()
-        && (!settings_->confirm_in_journal || cmd.decision.from_memory)) {
+        && (!settings_->confirm_in_journal || cmd.decision.from_memory
+            || cmd.read_since)) {
       settle(cmd, step);
       continue;
     }
