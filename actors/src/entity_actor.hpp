@@ -7,7 +7,7 @@
 
 #include <caf/event_based_actor.hpp>
 
-#include <deque>
+#include <list>
 #include <memory>
 #include <string>
 
@@ -113,7 +113,7 @@ private:
   /// The version of the tentative state.
   std::uint64_t tentative_version_ = 0;
 
-  std::deque<command> queue_;
+  std::list<command> queue_;
   /// The commands of the append that is under way, one per step.
   std::vector<command> in_flight_;
   std::shared_ptr<append_job> append_;

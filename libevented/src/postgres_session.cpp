@@ -61,10 +61,9 @@ public:
              + version + " order by x.version limit $5::bigint) as e ";
     };
     name("evented_load", "select r.place, " + event + "from " + requests
-                           + events_after("r.after")
-                           + "order by r.place, e.version");
+                           + events_after("r.after"));
     // The same for entities that begin with a snapshot. Where seq_no is null: a
-    // snapshot (kind 1) or a horizon (kind 0), which come first.
+    // snapshot (kind 1) or a horizon (kind 0).
     name(
       "evented_load_fresh",
       "with r as materialized (select r.*, s.version as base, "
@@ -84,8 +83,7 @@ public:
           "(date_part('epoch', created_at) * 1e6)::bigint, state, null, null "
           "from r where base is not null "
           "union all select r.place, 2, "
-        + event + "from r " + events_after("greatest(r.after, r.base)")
-        + "order by 1, 2, 4");
+        + event + "from r " + events_after("greatest(r.after, r.base)"));
     name("evented_save_snapshots",
          "select {schema}.save_snapshots($1::text[], $2::{id_type}[], "
          "$3::bigint[], $4::bigint[], $5::integer[], $6::{payload_wire}[], "
@@ -166,14 +164,22 @@ public:
                  std::string_view{whole ? "t" : "f"});
     const auto first = any_fresh ? 2 : 1;
     for (const auto& row : found) {
-      auto& to = result[pq::number(row[0]) - 1];
-      if (row[first].is_null())
+      pq::cells in{row};
+      auto& to = result[pq::number(in.next()) - 1];
+      if (first == 2)
+        in.next();
+      if (in.next().is_null())
         read_beginning(to, row);
       else
         to.events.push_back(read_event(row, first, options_.payloads));
     }
-    for (auto& x : result)
+    for (auto& x : result) {
+      // They come in order, but only a sort in the server would promise it.
+      auto in_order = [](auto& a, auto& b) { return a.version < b.version; };
+      if (!std::is_sorted(x.events.begin(), x.events.end(), in_order))
+        std::sort(x.events.begin(), x.events.end(), in_order);
       x.more = x.events.size() >= limit;
+    }
     return result;
   }
 

@@ -36,14 +36,15 @@ std::string read_payload(const pqxx::field& x, codec payloads) {
 
 stored_event read_event(const pqxx::row& row, int from, codec payloads) {
   stored_event result;
-  result.seq_no = pq::number(row[from]);
-  result.version = pq::number(row[from + 1]);
-  result.name = pq::text(row[from + 2]);
-  result.schema_version = static_cast<std::int32_t>(pq::number(row[from + 3]));
-  result.created_at = microseconds(pq::text(row[from + 4]));
-  result.payload = read_payload(row[from + 5], payloads);
-  result.metadata = pq::text(row[from + 6]);
-  result.tags = split_tags(pq::text(row[from + 7]));
+  pq::cells in{row, from};
+  result.seq_no = pq::number(in.next());
+  result.version = pq::number(in.next());
+  result.name = pq::text(in.next());
+  result.schema_version = static_cast<std::int32_t>(pq::number(in.next()));
+  result.created_at = microseconds(pq::text(in.next()));
+  result.payload = read_payload(in.next(), payloads);
+  result.metadata = pq::text(in.next());
+  result.tags = split_tags(pq::text(in.next()));
   return result;
 }
 

@@ -30,6 +30,27 @@ namespace evented::detail::pq {
 #define EVENTED_PQXX7 0
 #endif
 
+/// Walks along the fields of a row. `row[i]` does the same, but counts one more
+/// reference to the whole result for every field.
+class cells {
+public:
+  explicit cells(const pqxx::row& row, int from = 0) : next_(row.begin()) {
+    next_ += from;
+  }
+
+  /// Returns the next field, which is there until the call after.
+  const pqxx::field& next() {
+    if (started_)
+      ++next_;
+    started_ = true;
+    return *next_.operator->();
+  }
+
+private:
+  pqxx::row::const_iterator next_;
+  bool started_ = false;
+};
+
 /// A parameter that travels in PostgreSQL's binary form.
 struct binary {
   std::string bytes;
