@@ -304,7 +304,7 @@ void entity_actor::load(bool expect_news) {
   if (!queue_.empty())
     load_->first_deadline = queue_.front().content->deadline;
   for (auto& x : queue_)
-    x.read_since = true;
+    x.read_since = x.question == 0;
   seam::send(this, settings_->journal.loader(), load_order{load_});
 }
 
@@ -370,6 +370,8 @@ bool entity_actor::ask(command x) {
   // Whose limit it is: the question's own, or the command's.
   auto own = timeout <= left;
   x.question = ++last_question_;
+  // Who is asked may know more than what was read before.
+  x.read_since = false;
   // Holds the command, in which the answer goes, although it may be answered
   // meanwhile.
   auto done = [this, number = x.question, own,

@@ -40,8 +40,9 @@ private:
     caf::response_promise promise;
     unsigned conflicts = 0;
     bool answered = false;
-    /// Whether the confirmed state was read after it had arrived: an answer that
-    /// rests on that needs no further look at the journal.
+    /// Whether the confirmed state was read after it had arrived, and after
+    /// whatever its handler has asked others was answered: what rests on that
+    /// needs no further look at the journal.
     bool read_since = false;
     /// The number of the question that it waits for; 0: none.
     std::uint64_t question = 0;

@@ -1,6 +1,7 @@
 // How a process learns that there is something new in the journal, from
 // whichever process, and how the database learns that a runner is alive.
 
+#include "support/forwarding_store.hpp"
 #include "support/journals.hpp"
 #include "support/wait.hpp"
 
@@ -78,32 +79,18 @@ private:
   std::shared_ptr<probe> seen_;
 };
 
-class probed_store : public store {
+class probed_store : public test::forwarding_store {
 public:
   probed_store(std::shared_ptr<store> inner, std::shared_ptr<probe> seen)
-    : inner_(std::move(inner)), seen_(std::move(seen)) {
+    : forwarding_store(std::move(inner)), seen_(std::move(seen)) {
     // nop
-  }
-
-  std::unique_ptr<store_session> connect() override {
-    return inner_->connect();
-  }
-
-  std::unique_ptr<projection_session>
-  connect_projections(std::chrono::milliseconds limit) override {
-    return inner_->connect_projections(limit);
   }
 
   std::unique_ptr<watch_session> connect_watch() override {
     return std::make_unique<probed_session>(inner_->connect_watch(), seen_);
   }
 
-  const journal_options& options() const noexcept override {
-    return inner_->options();
-  }
-
 private:
-  std::shared_ptr<store> inner_;
   std::shared_ptr<probe> seen_;
 };
 

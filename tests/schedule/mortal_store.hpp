@@ -2,7 +2,7 @@
 
 // The journal as one process sees it, until that process dies.
 
-#include <evented/store.hpp>
+#include "support/forwarding_store.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -160,10 +160,10 @@ private:
   std::unique_ptr<store_session> inner_;
 };
 
-class mortal_store : public store {
+class mortal_store : public forwarding_store {
 public:
   mortal_store(std::shared_ptr<life> whose, std::shared_ptr<store> inner)
-    : life_(std::move(whose)), inner_(std::move(inner)) {
+    : forwarding_store(std::move(inner)), life_(std::move(whose)) {
     // nop
   }
 
@@ -173,26 +173,8 @@ public:
     return std::make_unique<mortal_session>(life_, inner_->connect());
   }
 
-  std::unique_ptr<projection_session>
-  connect_projections(std::chrono::milliseconds limit) override {
-    return inner_->connect_projections(limit);
-  }
-
-  std::unique_ptr<watch_session> connect_watch() override {
-    return inner_->connect_watch();
-  }
-
-  [[nodiscard]] const journal_options& options() const noexcept override {
-    return inner_->options();
-  }
-
-  [[nodiscard]] bool blocks() const noexcept override {
-    return inner_->blocks();
-  }
-
 private:
   std::shared_ptr<life> life_;
-  std::shared_ptr<store> inner_;
 };
 
 } // namespace evented::test

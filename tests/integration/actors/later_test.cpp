@@ -1,5 +1,6 @@
 // Handlers that ask another actor before they decide.
 
+#include "support/gated_store.hpp"
 #include "support/journals.hpp"
 #include "support/tills.hpp"
 
@@ -187,6 +188,39 @@ TEST_P(asking, decides_on_the_state_of_that_time) {
   tell(std::uint64_t{400});
   // The rejection is checked against the journal, as all are.
   EXPECT_EQ(sold(std::move(first)), "short_of:601");
+}
+
+TEST_P(asking, rejects_nothing_on_what_was_read_before_the_answer) {
+  till_process there{store};
+  auto other = there.spawn<till>();
+  auto first = here->send(region, 1, sell{1});
+  ASSERT_TRUE(asked(1));
+  // Who answers may know of this.
+  EXPECT_EQ(there.ask(other, 1, book{600}), "ok@1");
+  tell(std::uint64_t{1200});
+  EXPECT_EQ(sold(std::move(first)), "short_of:600");
+}
+
+TEST_P(asking, nor_on_what_was_read_while_it_asked) {
+  auto at = std::make_shared<gate>();
+  till_process slow{std::make_shared<gated_store>(store, at)};
+  auto cold = slow.spawn<till>(how);
+  till_process there{store};
+  auto other = there.spawn<till>();
+  // Both wait for the same load, so that the first is under way while the second
+  // one asks.
+  at->closed = true;
+  auto first = slow.send(cold, 1, book{1});
+  auto second = slow.send(cold, 1, sell{1});
+  ASSERT_TRUE(wait_until([&] { return at->held_back == 1; }));
+  EXPECT_EQ(there.ask(other, 1, book{100}), "ok@1");
+  at->closed = false;
+  // It conflicts and reads again.
+  EXPECT_EQ(slow.receive(std::move(first)), "ok@2");
+  ASSERT_TRUE(asked(1));
+  EXPECT_EQ(there.ask(other, 1, book{600}), "ok@3");
+  tell(std::uint64_t{1200});
+  EXPECT_EQ(sold(std::move(second)), "short_of:701");
 }
 
 TEST_P(asking, a_repeated_command_has_the_first_answer) {

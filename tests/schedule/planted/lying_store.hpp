@@ -3,10 +3,7 @@
 // A journal that breaks a promise, for schedules to find out.
 
 #include "schedule/planted/planted.hpp"
-
-#include <evented/frontier_watch.hpp>
-#include <evented/projection_store.hpp>
-#include <evented/store.hpp>
+#include "support/forwarding_store.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -16,10 +13,10 @@
 namespace evented::test {
 
 /// Lies when it appends, as `active_fault` says.
-class lying_session : public store_session {
+class lying_session : public forwarding_session {
 public:
   lying_session(store& journal, std::unique_ptr<store_session> inner)
-    : watch_(journal.connect_watch()), inner_(std::move(inner)) {
+    : forwarding_session(std::move(inner)), watch_(journal.connect_watch()) {
     // nop
   }
 
@@ -31,60 +28,6 @@ public:
     if (planted(planted_fault::batch_blamed) && blame_all(batch))
       return true;
     return inner_->append(batch);
-  }
-
-  std::vector<load_result> load(std::span<const load_request> batch,
-                                std::size_t max_events) override {
-    return inner_->load(batch, max_events);
-  }
-
-  std::uint64_t frontier() override { return inner_->frontier(); }
-
-  read_result read(const event_filter& filter, std::uint64_t after,
-                   std::uint64_t up_to, std::size_t limit) override {
-    return inner_->read(filter, after, up_to, limit);
-  }
-
-  void save_snapshots(std::span<const new_snapshot> batch,
-                      unsigned keep) override {
-    inner_->save_snapshots(batch, keep);
-  }
-
-  std::size_t forget_commands(std::string_view type_name,
-                              std::chrono::seconds age,
-                              std::size_t limit) override {
-    return inner_->forget_commands(type_name, age, limit);
-  }
-
-  std::vector<event_shape> shapes(std::string_view type_name) override {
-    return inner_->shapes(type_name);
-  }
-
-  bool holds(std::string_view type_name, const event_shape& shape) override {
-    return inner_->holds(type_name, shape);
-  }
-
-  claimed_messages claim_messages(const message_claim& what) override {
-    return inner_->claim_messages(what);
-  }
-
-  void settle_messages(std::span<const settled_message> batch) override {
-    inner_->settle_messages(batch);
-  }
-
-  std::vector<std::string>
-  waiting_targets(std::string_view type_name) override {
-    return inner_->waiting_targets(type_name);
-  }
-
-  std::vector<std::int32_t>
-  snapshot_shapes(std::string_view type_name) override {
-    return inner_->snapshot_shapes(type_name);
-  }
-
-  rows query(std::string_view sql,
-             const std::vector<parameter>& params) override {
-    return inner_->query(sql, params);
   }
 
 private:
@@ -158,42 +101,18 @@ private:
   }
 
   std::unique_ptr<watch_session> watch_;
-  std::unique_ptr<store_session> inner_;
   std::vector<append_request> early_;
   /// Whether this connection has appended before.
   bool in_progress_ = false;
 };
 
-class lying_store : public store {
+class lying_store : public forwarding_store {
 public:
-  explicit lying_store(std::shared_ptr<store> inner)
-    : inner_(std::move(inner)) {
-    // nop
-  }
+  using forwarding_store::forwarding_store;
 
   std::unique_ptr<store_session> connect() override {
     return std::make_unique<lying_session>(*inner_, inner_->connect());
   }
-
-  std::unique_ptr<projection_session>
-  connect_projections(std::chrono::milliseconds limit) override {
-    return inner_->connect_projections(limit);
-  }
-
-  std::unique_ptr<watch_session> connect_watch() override {
-    return inner_->connect_watch();
-  }
-
-  [[nodiscard]] const journal_options& options() const noexcept override {
-    return inner_->options();
-  }
-
-  [[nodiscard]] bool blocks() const noexcept override {
-    return inner_->blocks();
-  }
-
-private:
-  std::shared_ptr<store> inner_;
 };
 
 } // namespace evented::test
