@@ -15,14 +15,15 @@
 namespace evented::test {
 
 /// Holds back what was loaded.
-struct gate {
+struct load_gate {
   std::atomic<bool> closed{false};
   std::atomic<int> held_back{0};
 };
 
 class gated_session : public forwarding_session {
 public:
-  gated_session(std::unique_ptr<store_session> inner, std::shared_ptr<gate> at)
+  gated_session(std::unique_ptr<store_session> inner,
+                std::shared_ptr<load_gate> at)
     : forwarding_session(std::move(inner)), gate_(std::move(at)) {
     // nop
   }
@@ -38,12 +39,12 @@ public:
   }
 
 private:
-  std::shared_ptr<gate> gate_;
+  std::shared_ptr<load_gate> gate_;
 };
 
 class gated_store : public forwarding_store {
 public:
-  gated_store(std::shared_ptr<store> inner, std::shared_ptr<gate> at)
+  gated_store(std::shared_ptr<store> inner, std::shared_ptr<load_gate> at)
     : forwarding_store(std::move(inner)), gate_(std::move(at)) {
     // nop
   }
@@ -53,7 +54,7 @@ public:
   }
 
 private:
-  std::shared_ptr<gate> gate_;
+  std::shared_ptr<load_gate> gate_;
 };
 
 } // namespace evented::test

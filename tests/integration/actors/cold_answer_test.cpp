@@ -84,7 +84,7 @@ TEST_F(cold_answer, an_answer_to_a_command_with_an_id_is_stored) {
 }
 
 TEST_F(cold_answer, what_was_read_before_a_command_came_proves_nothing_to_it) {
-  auto at = std::make_shared<gate>();
+  auto at = std::make_shared<load_gate>();
   wallet_process slow{std::make_shared<gated_store>(store, at)};
   auto cold = slow.spawn();
   // So that it can be told when what follows has arrived, too.

@@ -202,7 +202,7 @@ TEST_P(asking, rejects_nothing_on_what_was_read_before_the_answer) {
 }
 
 TEST_P(asking, nor_on_what_was_read_while_it_asked) {
-  auto at = std::make_shared<gate>();
+  auto at = std::make_shared<load_gate>();
   till_process slow{std::make_shared<gated_store>(store, at)};
   auto cold = slow.spawn<till>(how);
   till_process there{store};
