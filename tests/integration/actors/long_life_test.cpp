@@ -37,6 +37,15 @@ void forget_peak() {
   std::ofstream{"/proc/self/clear_refs"} << "5";
 }
 
+/// AddressSanitizer keeps for a while what was freed, so that memory in use says
+/// nothing.
+constexpr bool keeps_what_is_freed =
+#ifdef __SANITIZE_ADDRESS__
+  true;
+#else
+  false;
+#endif
+
 class long_life : public testing::Test {
 protected:
   long_life() {
@@ -69,6 +78,8 @@ TEST_F(long_life, is_replayed_in_bounded_memory) {
   EXPECT_EQ(here.query(region, 1), std::to_string(count));
   auto more = status("VmHWM") - std::min(before, status("VmHWM"));
   std::cout << count << " events took " << more / 1024 << " kB\n";
+  if (keeps_what_is_freed)
+    GTEST_SKIP() << "how much memory this takes is not known";
   EXPECT_LT(more, 64u * 1024 * 1024);
 }
 
@@ -127,8 +138,10 @@ TEST(many_lives, leave_no_memory_behind) {
   auto more = after - std::min(before, after);
   std::cout << "the last two thirds of " << ids << " IDs took " << more / 1024
             << " kB, of " << after / 1024 << " kB in all\n";
-  EXPECT_LT(more, 32u * 1024 * 1024);
   EXPECT_TRUE(wait_until([&] { return here.actors(region) <= how.max_awake; }));
+  if (keeps_what_is_freed)
+    GTEST_SKIP() << "how much memory this takes is not known";
+  EXPECT_LT(more, 32u * 1024 * 1024);
 }
 
 } // namespace
