@@ -1,6 +1,8 @@
 #include <evented/codec.hpp>
 #include <evented/trace.hpp>
 
+#include <cereal/archives/json.hpp>
+
 namespace evented {
 
 namespace {

@@ -1,13 +1,22 @@
 #include <evented/codec.hpp>
 
+#include <cereal/archives/json.hpp>
+#include <cereal/types/memory.hpp>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
+#include <sstream>
 #include <string>
+#include <tuple>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -80,6 +89,36 @@ struct order {
   }
 
   bool operator==(const order&) const = default;
+};
+
+struct pair_of {
+  int a = 0;
+  std::string b;
+
+  template <class A>
+  void serialize(A& archive) {
+    archive(a, b);
+  }
+};
+
+struct pointers {
+  std::shared_ptr<increased> a;
+  std::shared_ptr<increased> b;
+  std::unique_ptr<named> c;
+
+  template <class A>
+  void serialize(A& archive) {
+    archive(CEREAL_NVP(a), CEREAL_NVP(b), CEREAL_NVP(c));
+  }
+};
+
+struct tree {
+  std::vector<tree> children;
+
+  template <class A>
+  void serialize(A& archive) {
+    archive(CEREAL_NVP(children));
+  }
 };
 
 order sample_order() {
@@ -181,6 +220,131 @@ TEST(json_codec, keeps_what_looks_special_inside_of_a_text) {
 TEST(json_codec, keeps_special_characters_in_the_keys_of_a_map) {
   std::map<std::string, std::string> x{{"I", "N"}, {"a\\\"b", " \n"}};
   EXPECT_EQ((from_json<std::map<std::string, std::string>>(to_json(x))), x);
+}
+
+TEST(json_codec, writes_and_reads_what_cereals_own_archive_does) {
+  auto check = [](const auto& x) {
+    using type = std::decay_t<decltype(x)>;
+    std::ostringstream out;
+    {
+      cereal::JSONOutputArchive archive{
+        out, cereal::JSONOutputArchive::Options::NoIndent()};
+      archive(cereal::make_nvp("value", x));
+    }
+    auto theirs = out.str();
+    EXPECT_EQ(from_json<type>(theirs), x) << theirs;
+    auto ours = to_json(x);
+    std::istringstream in{ours};
+    type copy{};
+    cereal::JSONInputArchive archive{in};
+    archive(cereal::make_nvp("value", copy));
+    EXPECT_EQ(copy, x) << ours;
+    std::erase_if(theirs, [](char c) { return c == '\n' || c == ' '; });
+    std::erase(ours, ' ');
+    EXPECT_EQ(ours, theirs);
+  };
+  using namespace std::chrono_literals;
+  check(std::int8_t{-128});
+  check('x');
+  check(std::uint16_t{65535});
+  check(std::numeric_limits<std::int64_t>::min());
+  check(std::numeric_limits<std::uint64_t>::max());
+  check(std::numeric_limits<long long>::min());
+  check(std::numeric_limits<unsigned long long>::max());
+  for (auto x : {0.0, -0.0, 5.0, 0.1, 1.0 / 3, 1e21, 1e-7, 1e300, 12345678.9,
+                 123456789012345680.0, 5e-324, 1.7976931348623157e308})
+    check(x);
+  check(1.5f);
+  check(1.5L);
+  check(true);
+  check("a\tb\"c\\d\x01\x1f/\u20ac"s);
+  check(std::vector<bool>{true, false});
+  check(std::vector<std::vector<int>>{{1, 2}, {}, {3}});
+  check(std::array<int, 3>{1, 2, 3});
+  check(std::map<std::string, std::vector<int>>{{"a", {1}}, {"", {}}});
+  check(std::unordered_map<int, std::string>{{1, "x"}});
+  check(std::set<std::string>{"b", "a"});
+  check(std::tuple{1, "x"s, 2.5});
+  check(std::pair{1, false});
+  check(std::optional<int>{});
+  check(std::optional<std::pair<int, int>>{{1, 2}});
+  check(std::variant<int, std::string>{"x"});
+  check(std::chrono::milliseconds{5});
+  check(std::vector{sample_order()});
+}
+
+TEST(json_codec, gives_a_name_to_what_has_none) {
+  EXPECT_EQ(to_json(pair_of{1, "x"}), R"({"value0":1,"value1":"x"})");
+  auto x = from_json<pair_of>(R"({"value0": 1, "value1": "x"})");
+  EXPECT_EQ(x.a, 1);
+  EXPECT_EQ(x.b, "x");
+}
+
+TEST(json_codec, keeps_what_is_shared_behind_a_pointer) {
+  auto shared = std::make_shared<increased>(increased{5});
+  auto x = from_json<pointers>(
+    to_json(pointers{shared, shared, std::make_unique<named>(named{"Ada"})}));
+  ASSERT_NE(x.a, nullptr);
+  EXPECT_EQ(x.a->inc, 5u);
+  EXPECT_EQ(x.a, x.b);
+  ASSERT_NE(x.c, nullptr);
+  EXPECT_EQ(x.c->name, "Ada");
+}
+
+TEST(json_codec, refuses_a_number_that_its_field_cannot_hold) {
+  EXPECT_EQ(from_json<std::int8_t>(R"({"value": -128})"), -128);
+  for (auto* text : {"128", "-129", "1.0", "1e2", "\"1\"", "null", "true"})
+    EXPECT_THROW(
+      from_json<std::int8_t>(R"({"value": )" + std::string{text} + "}"),
+      std::exception)
+      << text;
+  for (auto* text : {"256", "-1"})
+    EXPECT_THROW(
+      from_json<std::uint8_t>(R"({"value": )" + std::string{text} + "}"),
+      std::exception)
+      << text;
+  EXPECT_THROW(from_json<long long>(R"({"value": "12x"})"), std::exception);
+}
+
+TEST(json_codec, refuses_what_is_nested_without_end) {
+  auto nest = [](std::size_t depth) {
+    return R"({"more": )" + std::string(depth, '[') + std::string(depth, ']')
+           + R"(, "inc": 5})";
+  };
+  EXPECT_EQ(from_json<increased>(nest(evented::max_json_depth - 1)).inc, 5u);
+  for (auto depth : {evented::max_json_depth, std::size_t{1'000'000}})
+    EXPECT_EQ(code_of([&] { from_json<increased>(nest(depth)); }),
+              errc::corrupt_event);
+  EXPECT_EQ(code_of([&] { from_json<increased>(std::string(1'000'000, '[')); }),
+            errc::corrupt_event);
+}
+
+TEST(json_codec, writes_nothing_that_it_would_not_read) {
+  tree x;
+  std::size_t depth = 1;
+  for (; depth + 2 <= evented::max_json_depth; depth += 2)
+    x = tree{{std::move(x)}};
+  EXPECT_EQ(to_json(from_json<tree>(to_json(x))), to_json(x));
+  for (auto i = 0; i < 2; ++i)
+    x = tree{{std::move(x)}};
+  EXPECT_EQ(code_of([&] { to_json(x); }), errc::invalid_event);
+  EXPECT_EQ(to_json(increased{5}), R"({"inc":5})");
+}
+
+TEST(json_codec, says_what_it_cannot_read) {
+  auto text_of = [](const char* json) {
+    try {
+      from_json<increased>(json);
+    } catch (const evented::error& e) {
+      return std::string{e.what()};
+    }
+    return std::string{};
+  };
+  EXPECT_EQ(text_of("{}"), "there is no field \"inc\"");
+  EXPECT_EQ(text_of(R"({"inc": -5})"),
+            "\"inc\" is no whole number of 64 bits that is not negative");
+  EXPECT_EQ(text_of("{\"inc\": }"), "this is not JSON, from character 8 on");
+  EXPECT_EQ(text_of("5"), "this is no JSON object");
 }
 
 TEST(json_codec, refuses_numbers_that_json_does_not_have) {

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <evented/error.hpp>
+#include <evented/json_archive.hpp>
 
-#include <cereal/archives/json.hpp>
 #include <cereal/archives/portable_binary.hpp>
 #include <cereal/types/array.hpp>
 #include <cereal/types/chrono.hpp>
@@ -69,41 +69,6 @@ public:
   }
 };
 
-/// An input stream that was made before where possible: making one costs more
-/// than reading a small event, for its locale.
-class input_stream {
-public:
-  explicit input_stream(std::streambuf& from) {
-    auto& kept = spare();
-    if (kept == nullptr)
-      stream_ = std::make_unique<std::istream>(&from);
-    else
-      stream_ = std::move(kept);
-    // Also clears its state.
-    stream_->rdbuf(&from);
-  }
-
-  input_stream(const input_stream&) = delete;
-  input_stream& operator=(const input_stream&) = delete;
-
-  ~input_stream() { spare() = std::move(stream_); }
-
-  [[nodiscard]] std::istream& get() noexcept { return *stream_; }
-
-private:
-  static std::unique_ptr<std::istream>& spare() {
-    static thread_local std::unique_ptr<std::istream> stream;
-    return stream;
-  }
-
-  std::unique_ptr<std::istream> stream_;
-};
-
-/// Makes `json`, as cereal writes it, compact and checks that PostgreSQL takes
-/// it: valid UTF-8, no NUL character, no NaN or infinity.
-/// @throws error(invalid_event)
-void finish_json(std::string& json);
-
 /// Writes or reads the fields of `x` at the root of the archive; a type with
 /// no member function `serialize` goes under the name "value".
 template <class Archive, class T>
@@ -121,15 +86,10 @@ void archive_root(Archive& archive, T& x) {
 template <class T>
 std::string to_json(const T& x) {
   std::string result;
-  {
-    detail::string_sink sink{result};
-    std::ostream out{&sink};
-    using archive = cereal::JSONOutputArchive;
-    archive ar{out, archive::Options::NoIndent()};
-    // The archive only reads, but `serialize` serves both directions.
-    detail::archive_root(ar, const_cast<T&>(x));
-  }
-  detail::finish_json(result);
+  json_writer archive{result};
+  // The archive only reads, but `serialize` serves both directions.
+  detail::archive_root(archive, const_cast<T&>(x));
+  archive.finish();
   return result;
 }
 
@@ -137,11 +97,9 @@ std::string to_json(const T& x) {
 /// @throws std::exception where a field is missing or has the wrong type
 template <class T>
 T from_json(std::string_view json) {
-  detail::string_source source{json};
-  detail::input_stream in{source};
-  cereal::JSONInputArchive ar{in.get()};
+  json_reader archive{json};
   T result{};
-  detail::archive_root(ar, result);
+  detail::archive_root(archive, result);
   return result;
 }
 

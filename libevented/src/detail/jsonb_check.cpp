@@ -3,6 +3,8 @@
 #include <evented/codec.hpp>
 #include <evented/utf8.hpp>
 
+#include <cereal/archives/json.hpp>
+
 namespace evented::detail {
 
 namespace {

@@ -1,6 +1,8 @@
 #include <evented/testkit/codecs.hpp>
 #include <evented/testkit/show.hpp>
 
+#include <cereal/archives/json.hpp>
+
 #include <algorithm>
 #include <vector>
 

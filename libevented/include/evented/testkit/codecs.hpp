@@ -102,9 +102,7 @@ void check_samples(events<Ts...>*, complaints& to) {
       to.push_back("there is no sample of " + std::string{name});
   };
   (check(std::type_identity<Ts>{}, event_name<Ts>()), ...);
-  if constexpr (requires(E & x, cereal::JSONOutputArchive & ar) {
-                  x.serialize(ar);
-                })
+  if constexpr (requires(E & x, json_writer & ar) { x.serialize(ar); })
     check(std::type_identity<E>{}, E::type_name);
 }
 

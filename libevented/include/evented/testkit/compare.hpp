@@ -56,9 +56,8 @@ concept text_like
 
 /// Checks whether cereal can write a `T`.
 template <class T>
-concept encodable
-  = std::is_empty_v<T> || cereal::traits::is_output_serializable<
-    T, cereal::JSONOutputArchive>::value;
+concept encodable = std::is_empty_v<
+  T> || cereal::traits::is_output_serializable<T, json_writer>::value;
 
 template <class T>
 using range_value = std::remove_cvref_t<std::ranges::range_value_t<const T>>;
