@@ -17,24 +17,29 @@ constexpr std::size_t max_bytes = 1024 * 1024;
 entity_actor::entity_actor(caf::actor_config& cfg,
                            std::shared_ptr<const region_settings> settings,
                            entity_id id, std::uint64_t incarnation,
-                           caf::weak_actor_ptr region)
+                           caf::weak_actor_ptr region, recovered from)
   : caf::event_based_actor(cfg),
     settings_(std::move(settings)),
     id_(std::move(id)),
     incarnation_(incarnation),
     region_(std::move(region)),
-    model_(settings_->make_model()) {
-  // nop
+    state_(std::move(from)),
+    stale_(state_.model == nullptr) {
+  if (stale_)
+    state_.model = settings_->make_model();
 }
 
 caf::behavior entity_actor::make_behavior() {
+  if (!stale_)
+    on_up_to_date();
   return {
     [this](delivery& x) { on_delivery(x); },
     [this](append_done& x) { on_append_done(*x.job); },
     [this](load_done& x) {
-      // It may have been cancelled while it was on its way.
-      if (x.job == load_)
-        on_load_done(*x.job);
+      for (auto& job : x.jobs)
+        // It may have been cancelled while it was on its way.
+        if (job == load_)
+          on_load_done(*job);
     },
     [this](overdue x) { on_overdue(x.maybe_sent); },
     [this](stop) {
@@ -62,6 +67,7 @@ void entity_actor::on_exit() {
 
 void entity_actor::on_delivery(delivery& x) {
   command cmd{std::move(x.content), make_response_promise()};
+  cmd.read_since = x.loaded_since;
   if (given_up_ != caf::none) {
     refuse(cmd, given_up_);
     return;
@@ -85,9 +91,9 @@ void entity_actor::on_append_done(append_job& job) {
     auto& cmd = in_flight_[i];
     sends = sends || !steps[i].messages.empty();
     if (!steps[i].events.empty()) {
-      model_->confirm(cmd.decision.typed);
-      version_ += steps[i].events.size();
-      seq_no_ = steps[i].seq_no;
+      state_.model->confirm(cmd.decision.typed);
+      state_.version += steps[i].events.size();
+      state_.seq_no = steps[i].seq_no;
     }
     settle(cmd, steps[i]);
     if (!steps[i].events.empty())
@@ -121,7 +127,7 @@ void entity_actor::on_append_done(append_job& job) {
     recall(cmd, step.earlier);
     ++i;
     // The first one may be another process's.
-    stale_ = stale_ || step.earlier.version > version_;
+    stale_ = stale_ || step.earlier.version > state_.version;
     break;
   case append_status::vetoed:
     refuse(cmd, std::any_cast<caf::error>(std::move(step.veto)));
@@ -149,91 +155,21 @@ void entity_actor::on_append_done(append_job& job) {
 
 void entity_actor::on_load_done(load_job& job) {
   load_.reset();
+  state_ = job.take_entity();
   if (job.failure) {
-    give_up(failure(job.failure->code(), job.failure->what()));
-    return;
-  }
-  auto& events = job.result.events;
-  if (events.empty() && expect_news_ && version_ > 0) {
-    SPDLOG_WARN("evented: {}: the journal has lost events that were in memory "
-                "(a failover, or a restored backup); rebuilding",
-                where());
-    model_->reset();
-    version_ = 0;
-    snapshot_version_ = 0;
-    load(false);
-    return;
-  }
-  if (!begin_with(job.result))
-    return;
-  for (auto& event : events) {
-    try {
-      if (event.version != version_ + 1)
-        throw error(errc::corrupt_event,
-                    "this version follows version " + std::to_string(version_));
-      model_->replay(event);
-    } catch (const std::exception& e) {
-      give_up(evented::make_error(
-        errc::corrupt_event, settings_->type_name + " " + to_string(id_)
-                               + ", version " + std::to_string(event.version)
-                               + ": the event \"" + event.name + "\" (seq_no "
-                               + std::to_string(event.seq_no)
-                               + ") cannot be applied: " + e.what()));
-      return;
-    }
-    version_ = event.version;
-    seq_no_ = event.seq_no;
-  }
-  if (job.result.more) {
-    load(false);
+    give_up(evented::make_error(job.failure->code(), job.failure->what()));
     return;
   }
   stale_ = false;
   expect_news_ = false;
-  undo_tentative();
-  consider_snapshot();
-  report_size();
+  on_up_to_date();
   advance();
 }
 
-bool entity_actor::begin_with(load_result& from) {
-  if (from.archived) {
-    give_up(failure(errc::archived, "an operator has archived this entity"));
-    return false;
-  }
-  if (from.snapshot) {
-    try {
-      model_->restore(*from.snapshot);
-      version_ = from.snapshot->version;
-      snapshot_version_ = version_;
-    } catch (const std::exception& e) {
-      // One warning, not one per entity that wakes up.
-      if (!settings_->snapshots
-          || !settings_->snapshots->warned->exchange(true))
-        SPDLOG_WARN("evented: {}: the snapshot at version {} is of no use: {}; "
-                    "falling back to the events, here and wherever it happens "
-                    "from now on",
-                    where(), from.snapshot->version, e.what());
-      model_->reset();
-      ignore_snapshots_ = true;
-      load(false);
-      return false;
-    }
-  }
-  if (from.horizon <= version_)
-    return true;
-  if (!from.snapshot && !ignore_snapshots_ && !load_snapshots_) {
-    // Snapshots are switched off, but an operator has trimmed what is needed to
-    // do without.
-    load_snapshots_ = true;
-    load(false);
-    return false;
-  }
-  give_up(failure(errc::corrupt_event,
-                  "the events up to version " + std::to_string(from.horizon)
-                    + " were trimmed, and there is no snapshot that this "
-                      "program can read"));
-  return false;
+void entity_actor::on_up_to_date() {
+  undo_tentative();
+  consider_snapshot();
+  report_size();
 }
 
 void entity_actor::on_told(std::uint64_t question, bool in_time,
@@ -284,7 +220,7 @@ void entity_actor::advance() {
     return;
   if (!queue_.empty()) {
     if (stale_)
-      load(expect_news_);
+      load();
     else
       append();
   }
@@ -295,12 +231,9 @@ void entity_actor::advance() {
   }
 }
 
-void entity_actor::load(bool expect_news) {
-  expect_news_ = expect_news;
-  load_ = std::make_shared<load_job>();
-  auto snapshots = (settings_->snapshots || load_snapshots_)
-                   && !ignore_snapshots_ && version_ == 0;
-  load_->request = {settings_->type_name, id_, version_, snapshots, true};
+void entity_actor::load() {
+  load_ = std::make_shared<load_job>(settings_, id_, std::move(state_));
+  load_->expect_news = expect_news_;
   if (!queue_.empty())
     load_->first_deadline = queue_.front().content->deadline;
   for (auto& x : queue_)
@@ -395,7 +328,7 @@ append_step entity_actor::decide(command& x) {
     // The handler or `apply` may have left the state half changed.
     undo_tentative();
     for (auto& earlier : in_flight_) {
-      model_->apply(earlier.decision.typed);
+      state_.model->apply(earlier.decision.typed);
       tentative_version_ += earlier.events;
     }
   };
@@ -408,7 +341,7 @@ append_step entity_actor::decide(command& x) {
       x.decision.refusal = wrong_version(content.expected_version);
     } else {
       x.decision = content.command->decide(
-        *model_,
+        *state_.model,
         {id_, tentative_version_, content.trace, system(), content.has_id});
     }
     auto limit = settings_->journal.options().max_event_bytes;
@@ -464,14 +397,16 @@ bool entity_actor::repeats_in_flight(const command& x) const {
 
 void entity_actor::consider_snapshot(bool going_to_sleep) {
   if (!settings_->snapshots || given_up_ != caf::none
-      || version_ <= snapshot_version_ || (snapshot_ && !snapshot_->done))
+      || state_.version <= state_.snapshot_version
+      || (snapshot_ && !snapshot_->done))
     return;
   auto& policy = *settings_->snapshots;
-  auto due = (policy.every > 0 && version_ - snapshot_version_ >= policy.every)
+  auto due = (policy.every > 0
+              && state_.version - state_.snapshot_version >= policy.every)
              || (going_to_sleep && policy.when_put_to_sleep);
   if (!due && policy.when) {
     try {
-      due = policy.when(*model_, version_);
+      due = policy.when(*state_.model, state_.version);
     } catch (const std::exception& e) {
       SPDLOG_ERROR("evented: {}: snapshot_policy::when threw: {}", where(),
                    e.what());
@@ -480,11 +415,11 @@ void entity_actor::consider_snapshot(bool going_to_sleep) {
   if (!due)
     return;
   snapshot_ = std::make_shared<snapshot_job>();
-  snapshot_->value
-    = {settings_->type_name, id_, version_, policy.schema_version, {}, seq_no_};
-  snapshot_->encode = model_->snapshot();
+  snapshot_->value = {settings_->type_name,  id_, state_.version,
+                      policy.schema_version, {},  state_.seq_no};
+  snapshot_->encode = state_.model->snapshot();
   snapshot_->keep = policy.keep;
-  snapshot_version_ = version_;
+  state_.snapshot_version = state_.version;
   seam::send(this, settings_->journal.snapshots(), snapshot_order{snapshot_});
 }
 
@@ -493,7 +428,7 @@ void entity_actor::report_size() {
     return;
   // Not worth a message for every byte.
   constexpr std::size_t least = 512;
-  auto bytes = model_->bytes();
+  auto bytes = state_.model->bytes();
   auto change = bytes > reported_bytes_ ? bytes - reported_bytes_
                                         : reported_bytes_ - bytes;
   if (change < std::max(least, reported_bytes_ / 4))
@@ -504,8 +439,8 @@ void entity_actor::report_size() {
 }
 
 void entity_actor::undo_tentative() {
-  model_->roll_back();
-  tentative_version_ = version_;
+  state_.model->roll_back();
+  tentative_version_ = state_.version;
 }
 
 void entity_actor::decide_again(std::size_t first) {
@@ -593,7 +528,7 @@ caf::error entity_actor::wrong_version(std::int64_t expected) const {
 
 std::string entity_actor::where() const {
   return settings_->type_name + " " + to_string(id_) + ", version "
-         + std::to_string(version_);
+         + std::to_string(state_.version);
 }
 
 caf::error entity_actor::failure(errc code, const std::string& what) const {

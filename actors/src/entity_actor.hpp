@@ -1,5 +1,7 @@
 #pragma once
 
+#include "recovery.hpp"
+
 #include <evented/actors/jobs.hpp>
 #include <evented/actors/messages.hpp>
 #include <evented/actors/model.hpp>
@@ -23,9 +25,11 @@ namespace evented::detail {
 /// after the commit that they rest on.
 class entity_actor : public caf::event_based_actor {
 public:
+  /// @param from what was loaded of it; without a model, it loads itself
   entity_actor(caf::actor_config& cfg,
                std::shared_ptr<const region_settings> settings, entity_id id,
-               std::uint64_t incarnation, caf::weak_actor_ptr region);
+               std::uint64_t incarnation, caf::weak_actor_ptr region,
+               recovered from);
 
   caf::behavior make_behavior() override;
 
@@ -62,15 +66,15 @@ private:
   void on_overdue(bool maybe_sent);
   /// Goes on with a command that has asked another actor.
   void on_told(std::uint64_t question, bool in_time, const caf::error& err);
-  /// Takes the snapshot and the horizon of a load. Returns false where that ends
-  /// it: another load has begun, or the entity has given up.
-  bool begin_with(load_result& from);
 
   // -- steps ------------------------------------------------------------------
 
+  /// Makes the state that was loaded the tentative one too.
+  void on_up_to_date();
+
   /// Does the next thing there is to do.
   void advance();
-  void load(bool expect_news);
+  void load();
   void append();
   /// Asks what the handler of `x` wants to know, and puts it back into the
   /// queue. Returns false where there is nobody to ask; `x` is answered then.
@@ -106,11 +110,8 @@ private:
   entity_id id_;
   std::uint64_t incarnation_;
   caf::weak_actor_ptr region_;
-  std::unique_ptr<entity_model> model_;
-  /// The version of the confirmed state.
-  std::uint64_t version_ = 0;
-  /// The number of the event that has led to it; 0 where a snapshot has.
-  std::uint64_t seq_no_ = 0;
+  /// Without its model while `load_` has it.
+  recovered state_;
   /// The version of the tentative state.
   std::uint64_t tentative_version_ = 0;
 
@@ -120,7 +121,7 @@ private:
   std::shared_ptr<append_job> append_;
   std::shared_ptr<load_job> load_;
   /// Whether the journal may hold what the confirmed state does not.
-  bool stale_ = true;
+  bool stale_;
   /// Whether a load that finds nothing means that memory is ahead of the
   /// journal, as after a failover that lost commits.
   bool expect_news_ = false;
@@ -128,13 +129,8 @@ private:
   std::uint64_t last_question_ = 0;
   caf::error given_up_;
 
-  std::uint64_t snapshot_version_ = 0;
   /// The last one that was ordered.
   std::shared_ptr<snapshot_job> snapshot_;
-  /// Whether the newest snapshot turned out to be of no use.
-  bool ignore_snapshots_ = false;
-  /// Whether snapshots are needed although they are switched off.
-  bool load_snapshots_ = false;
   std::size_t reported_bytes_ = 0;
 };
 

@@ -1,6 +1,9 @@
+#include "recovery.hpp"
 #include "workers.hpp"
 
+#include <algorithm>
 #include <deque>
+#include <span>
 
 namespace evented::detail {
 
@@ -28,7 +31,7 @@ public:
   caf::behavior make_behavior() override {
     return {
       [this](load_order& x) {
-        x.job->entity = current_sender();
+        x.job->owner = current_sender();
         queue_.push_back(std::move(x.job));
         pump();
         keep_ticking();
@@ -82,8 +85,7 @@ private:
   void on_worked(load_batch& batch) {
     if (batch.lost) {
       // To the front, in their order.
-      for (auto i = batch.jobs.rbegin(); i != batch.jobs.rend(); ++i)
-        queue_.push_front(std::move(*i));
+      queue_.insert(queue_.begin(), batch.jobs.begin(), batch.jobs.end());
       if (!waiting_) {
         waiting_ = true;
         seam::delayed_send(this, backoff(failures_++), retry{});
@@ -91,13 +93,27 @@ private:
       keep_ticking();
     } else {
       failures_ = 0;
-      for (auto& job : batch.jobs) {
-        auto to = caf::actor_cast<caf::actor>(std::move(job->entity));
-        job->entity = nullptr;
-        seam::send(this, to, load_done{std::move(job)});
-      }
+      auto done = std::stable_partition(batch.jobs.begin(), batch.jobs.end(),
+                                        [](auto& x) { return !x->finished(); });
+      queue_.insert(queue_.begin(), batch.jobs.begin(), done);
+      answer({done, batch.jobs.end()});
     }
     pump();
+  }
+
+  void answer(std::span<job_ptr> done) {
+    // Those that wake up together have one owner, the region.
+    while (!done.empty()) {
+      auto owner = done.front()->owner;
+      load_done answer;
+      while (!done.empty() && done.front()->owner == owner) {
+        answer.jobs.push_back(std::move(done.front()));
+        done = done.subspan(1);
+      }
+      for (auto& job : answer.jobs)
+        job->owner = nullptr;
+      seam::send(this, caf::actor_cast<caf::actor>(owner), std::move(answer));
+    }
   }
 
   void look_at_deadlines() {
@@ -105,8 +121,9 @@ private:
     auto remind = [&](load_job& job) {
       if (job.cancelled || job.first_deadline > now)
         return;
-      seam::send(this, caf::actor_cast<caf::actor>(job.entity), overdue{false});
-      // The entity cancels what it no longer wants; else it is asked again.
+      seam::send(this, caf::actor_cast<caf::actor>(job.owner),
+                 overdue{false, job.incarnation});
+      // The owner cancels what it no longer wants; else it is asked again.
       job.first_deadline = now + std::chrono::milliseconds{500};
     };
     std::erase_if(queue_, [](auto& x) { return x->cancelled.load(); });

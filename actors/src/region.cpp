@@ -1,4 +1,5 @@
 #include "entity_actor.hpp"
+#include "recovery.hpp"
 
 #include <evented/actors/region.hpp>
 
@@ -72,7 +73,14 @@ void region::on_exit() {
   auto why = evented::make_error(errc::shutting_down,
                                  settings_->type_name
                                    + ": the application is shutting down");
-  for (auto& [id, x] : residents_) {
+  for (auto& resident : residents_) {
+    auto& x = resident.second;
+    if (x.load) {
+      // Loads anew, without a region that waits for it.
+      x.load->cancelled = true;
+      spawn_entity(resident, {});
+      release(x);
+    }
     for (auto& held : x.waiting)
       held.promise.deliver(why);
     // Finishes what it has.
@@ -108,7 +116,7 @@ void region::deliver(entity_id id, delivery_content from) {
   content->deadline = now + settings_->command_timeout;
   auto& to = *residents_.try_emplace(std::move(id)).first;
   auto& x = to.second;
-  if (x.stopping) {
+  if (x.stopping || x.load) {
     if (x.waiting.size() >= settings_->max_queue) {
       refuse(errc::overloaded, to_string(to.first) + ": "
                                  + std::to_string(settings_->max_queue)
@@ -118,27 +126,106 @@ void region::deliver(entity_id id, delivery_content from) {
     x.waiting.push_back({make_response_promise(), {std::move(content)}});
     return;
   }
-  if (x.actor == nullptr)
-    spawn_entity(to);
-  else
-    awake_.splice(awake_.end(), awake_, x.place);
+  if (x.actor == nullptr) {
+    x.waiting.push_back({make_response_promise(), {std::move(content)}});
+    load(to);
+    return;
+  }
+  awake_.splice(awake_.end(), awake_, x.place);
   x.used = now;
   seam::delegate(this, x.actor, delivery{std::move(content)});
   keep_limits();
 }
 
-void region::spawn_entity(std::pair<const entity_id, resident>& to) {
-  auto& x = to.second;
-  x.incarnation = next_incarnation_++;
+void region::load(std::pair<const entity_id, resident>& to) {
+  auto& [id, x] = to;
   x.stopping = false;
+  x.incarnation = next_incarnation_++;
+  by_incarnation_.emplace(x.incarnation, id);
+  recovered nothing;
+  nothing.model = settings_->make_model();
+  x.load = std::make_shared<load_job>(settings_, id, std::move(nothing));
+  x.load->incarnation = x.incarnation;
+  ++loading_;
+  for (auto& held : x.waiting) {
+    auto& content = *held.message.content;
+    held.message.loaded_since = true;
+    x.load->first_deadline = std::min(x.load->first_deadline, content.deadline);
+  }
+  seam::send(this, settings_->journal.loader(), load_order{x.load});
+}
+
+void region::on_loaded(load_job& job) {
+  auto found = by_incarnation_.find(job.incarnation);
+  if (found == by_incarnation_.end())
+    return;
+  auto& to = *residents_.find(found->second);
+  auto& x = to.second;
+  // It may have been cancelled while it was on its way.
+  if (x.load.get() != &job)
+    return;
+  if (job.failure) {
+    forget(to, evented::make_error(job.failure->code(), job.failure->what()));
+    return;
+  }
+  spawn_entity(to, job.take_entity());
+  release(x);
+  keep_limits();
+}
+
+void region::on_overdue(std::uint64_t incarnation) {
+  auto found = by_incarnation_.find(incarnation);
+  if (found == by_incarnation_.end())
+    return;
+  auto& to = *residents_.find(found->second);
+  auto& x = to.second;
+  if (!x.load)
+    return;
+  auto why = evented::make_error(
+    errc::unavailable, settings_->type_name + " " + to_string(to.first)
+                         + ": the database was out of reach in time; nothing "
+                           "was stored, try again");
+  auto late = [now = seam::now(this)](const held_back& held) {
+    return held.message.content->deadline <= now;
+  };
+  for (auto& held : x.waiting)
+    if (late(held))
+      held.promise.deliver(why);
+  std::erase_if(x.waiting, late);
+  // Nobody waits for this any more; the next command begins anew.
+  if (x.waiting.empty())
+    forget(to, why);
+}
+
+void region::release(resident& x) {
+  for (auto& held : x.waiting)
+    held.promise.delegate(x.actor, std::move(held.message));
+  x.waiting = {};
+}
+
+void region::forget(std::pair<const entity_id, resident>& from,
+                    const caf::error& why) {
+  auto& x = from.second;
+  x.load->cancelled = true;
+  for (auto& held : x.waiting)
+    held.promise.deliver(why);
+  --loading_;
+  by_incarnation_.erase(x.incarnation);
+  residents_.erase(residents_.find(from.first));
+}
+
+void region::spawn_entity(std::pair<const entity_id, resident>& to,
+                          recovered from) {
+  auto& x = to.second;
+  x.load = nullptr;
+  --loading_;
   x.used = seam::now(this);
   x.bytes = entity_overhead;
   bytes_ += x.bytes;
   x.place = awake_.insert(awake_.end(), &to);
   auto self = caf::actor_cast<caf::weak_actor_ptr>(this);
-  x.actor
-    = system().spawn<entity_actor>(settings_, to.first, x.incarnation, self);
-  by_incarnation_.emplace(x.incarnation, to.first);
+  x.actor = system().spawn<entity_actor, caf::lazy_init>(
+    settings_, to.first, x.incarnation, self, std::move(from));
   // Runs in the thread of the dying entity, whatever it dies of. The region is
   // held weakly, or the two would keep each other alive.
   caf::actor_cast<caf::abstract_actor*>(x.actor)->attach_functor(
@@ -213,7 +300,7 @@ void region::on_tick() {
 
 region_state region::state() const {
   return {settings_->type_name, awake_.size(),
-          residents_.size() - awake_.size(), bytes_};
+          residents_.size() - awake_.size() - loading_, bytes_, loading_};
 }
 
 void region::on_stopping(std::uint64_t incarnation) {
@@ -235,16 +322,11 @@ void region::on_stopped(std::uint64_t incarnation) {
     awake_.erase(x.place);
     bytes_ -= x.bytes;
   }
-  auto waiting = std::move(x.waiting);
-  if (waiting.empty()) {
+  x.actor = nullptr;
+  if (x.waiting.empty())
     residents_.erase(resident);
-    return;
-  }
-  x.waiting.clear();
-  spawn_entity(*resident);
-  for (auto& held : waiting)
-    held.promise.delegate(x.actor, std::move(held.message));
-  keep_limits();
+  else
+    load(*resident);
 }
 
 void check_at_start(const journal& where, const readable_type& what) {

@@ -1,6 +1,7 @@
 #include "workers.hpp"
 
 #include "lazy_session.hpp"
+#include "recovery.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -117,11 +118,11 @@ private:
     std::vector<load_request> requests;
     requests.reserve(batch.jobs.size());
     for (auto& job : batch.jobs)
-      requests.push_back(job->request);
+      requests.push_back(job->next());
     try {
       auto found = session_.get().load(requests, max_events);
       for (std::size_t i = 0; i < batch.jobs.size(); ++i)
-        batch.jobs[i]->result = std::move(found[i]);
+        batch.jobs[i]->take(found[i]);
     } catch (const connection_lost& e) {
       session_.drop(e);
       batch.lost = true;
@@ -144,7 +145,7 @@ private:
 
   static void fail(load_batch& batch, const error& why) {
     for (auto& job : batch.jobs)
-      job->failure = why;
+      job->fail(why.code(), why.what());
   }
 
   lazy_session session_;

@@ -43,11 +43,6 @@ private:
 /// More than this much is not kept.
 constexpr std::size_t kept_bytes = 64 * 1024;
 
-[[noreturn]] void fail_depth(errc code) {
-  throw error(code, "more than " + std::to_string(max_json_depth)
-                      + " arrays and objects lie in one another");
-}
-
 } // namespace
 
 // -- writing ------------------------------------------------------------------
@@ -104,8 +99,8 @@ void json_writer::begin_value() {
 
 void json_writer::begin_node() {
   begin_value();
-  if (nodes_.size() > max_json_depth)
-    fail_depth(errc::invalid_event);
+  if (nodes_.size() > max_nesting)
+    detail::fail_nesting(errc::invalid_event);
   nodes_.emplace_back();
 }
 
@@ -314,7 +309,7 @@ struct json_reader::document {
   bool begin(kind type) {
     add(type);
     parents.push_back(values.size() - 1);
-    too_deep = parents.size() > max_json_depth;
+    too_deep = parents.size() > max_nesting;
     return !too_deep;
   }
 
@@ -347,7 +342,7 @@ struct json_reader::document {
                              | rj::kParseFullPrecisionFlag;
     auto result = reader.Parse<how>(in, *this);
     if (too_deep)
-      fail_depth(errc::corrupt_event);
+      detail::fail_nesting(errc::corrupt_event);
     // A NUL character ends what the parser sees.
     if (result.IsError() || in.Tell() < json.size())
       throw error(

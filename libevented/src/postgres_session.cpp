@@ -62,10 +62,26 @@ public:
     };
     name("evented_load", "select r.place, " + event + "from " + requests
                            + events_after("r.after"));
-    // The same for entities that begin with a snapshot. Where seq_no is null: a
-    // snapshot (kind 1) or a horizon (kind 0).
+    // The same for entities that begin anew. Where seq_no is null: a snapshot
+    // (kind 1) or a horizon (kind 0). A journal without any horizon does not
+    // look for one per entity.
+    const auto horizon = [](const std::string& from) {
+      return "select place, 0 as kind, null::bigint as seq_no, h.version as "
+             "version, h.archived::text as event_name, 0 as schema_version, "
+             "0::bigint, null::{payload_type}, null::jsonb, null::text "
+             "from "
+             + from
+             + " cross join lateral (select * from {schema}.horizon as x "
+               "where r.after = 0 and x.type_name = r.type_name and "
+               "x.entity_id = r.entity_id limit 1) as h "
+               "where exists (select from {schema}.horizon) ";
+    };
+    name("evented_load_fresh",
+         horizon(requests) + "union all select r.place, 2, " + event + "from "
+           + requests + events_after("r.after"));
+    // And for those of which some begin with a snapshot.
     name(
-      "evented_load_fresh",
+      "evented_load_snapshots",
       "with r as materialized (select r.*, s.version as base, "
       "s.schema_version, s.created_at, s.state from "
         + requests
@@ -73,13 +89,8 @@ public:
           "where r.fresh and x.type_name = r.type_name and x.entity_id = "
           "r.entity_id and x.version > r.after "
           "order by x.version desc limit 1) as s on true) "
-          "select place, 0 as kind, null::bigint as seq_no, h.version as "
-          "version, h.archived::text as event_name, 0 as schema_version, "
-          "0::bigint, null::{payload_type}, null::jsonb, null::text "
-          "from r cross join lateral (select * from {schema}.horizon as x "
-          "where r.after = 0 and x.type_name = r.type_name and x.entity_id = "
-          "r.entity_id limit 1) as h "
-          "union all select place, 1, null, base, null, schema_version, "
+        + horizon("r")
+        + "union all select place, 1, null, base, null, schema_version, "
           "(date_part('epoch', created_at) * 1e6)::bigint, state, null, null "
           "from r where base is not null "
           "union all select r.place, 2, "
@@ -142,6 +153,7 @@ public:
     array_builder after{int8_oid};
     array_builder fresh{bool_oid};
     auto any_fresh = false;
+    auto any_snapshot = false;
     auto whole = false;
     for (auto& x : batch) {
       if (kind(x.id) != options_.ids || !valid(x.id))
@@ -152,17 +164,20 @@ public:
       after.add_int64(static_cast<std::int64_t>(x.after));
       fresh.add_bool(x.snapshot);
       any_fresh = any_fresh || x.after == 0;
+      any_snapshot = any_snapshot || x.snapshot;
       whole = whole || !x.lean;
     }
     auto limit = std::max<std::size_t>(16, max_events / batch.size());
     auto found
-      = db_.call(any_fresh ? "evented_load_fresh" : "evented_load",
+      = db_.call(any_snapshot ? "evented_load_snapshots"
+                 : any_fresh  ? "evented_load_fresh"
+                              : "evented_load",
                  pq::binary{std::move(types).finish()},
                  pq::binary{std::move(ids).finish()},
                  pq::binary{std::move(after).finish()},
                  pq::binary{std::move(fresh).finish()}, std::uint64_t{limit},
                  std::string_view{whole ? "t" : "f"});
-    const auto first = any_fresh ? 2 : 1;
+    const auto first = any_fresh || any_snapshot ? 2 : 1;
     for (const auto& row : found) {
       pq::cells in{row};
       auto& to = result[pq::number(in.next()) - 1];

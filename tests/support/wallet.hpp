@@ -272,14 +272,18 @@ public:
   caf::actor_system& sys() noexcept { return sys_; }
   caf::scoped_actor& self() noexcept { return self_; }
 
-  /// Returns how many entities of a region have an actor.
-  std::size_t actors(const caf::actor& region) {
-    std::size_t result = 0;
+  region_state state(const caf::actor& region) {
+    region_state result;
     self_->request(region, std::chrono::seconds{30}, control::get_state{})
-      .receive(
-        [&](const region_state& x) { result = x.awake + x.falling_asleep; },
-        [&](const caf::error& err) { name(err); });
+      .receive([&](const region_state& x) { result = x; },
+               [&](const caf::error& err) { name(err); });
     return result;
+  }
+
+  /// Returns how many entities of a region take any memory.
+  std::size_t actors(const caf::actor& region) {
+    auto x = state(region);
+    return x.loading + x.awake + x.falling_asleep;
   }
 
 private:

@@ -1,6 +1,7 @@
 #include <evented/codec.hpp>
 
 #include <cereal/archives/json.hpp>
+#include <cereal/archives/portable_binary.hpp>
 #include <cereal/types/memory.hpp>
 #include <gtest/gtest.h>
 
@@ -16,6 +17,7 @@
 #include <sstream>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <unordered_map>
 #include <variant>
 #include <vector>
@@ -114,6 +116,8 @@ struct pointers {
 
 struct tree {
   std::vector<tree> children;
+
+  bool operator==(const tree&) const = default;
 
   template <class A>
   void serialize(A& archive) {
@@ -311,8 +315,8 @@ TEST(json_codec, refuses_what_is_nested_without_end) {
     return R"({"more": )" + std::string(depth, '[') + std::string(depth, ']')
            + R"(, "inc": 5})";
   };
-  EXPECT_EQ(from_json<increased>(nest(evented::max_json_depth - 1)).inc, 5u);
-  for (auto depth : {evented::max_json_depth, std::size_t{1'000'000}})
+  EXPECT_EQ(from_json<increased>(nest(evented::max_nesting - 1)).inc, 5u);
+  for (auto depth : {evented::max_nesting, std::size_t{1'000'000}})
     EXPECT_EQ(code_of([&] { from_json<increased>(nest(depth)); }),
               errc::corrupt_event);
   EXPECT_EQ(code_of([&] { from_json<increased>(std::string(1'000'000, '[')); }),
@@ -322,7 +326,7 @@ TEST(json_codec, refuses_what_is_nested_without_end) {
 TEST(json_codec, writes_nothing_that_it_would_not_read) {
   tree x;
   std::size_t depth = 1;
-  for (; depth + 2 <= evented::max_json_depth; depth += 2)
+  for (; depth + 2 <= evented::max_nesting; depth += 2)
     x = tree{{std::move(x)}};
   EXPECT_EQ(to_json(from_json<tree>(to_json(x))), to_json(x));
   for (auto i = 0; i < 2; ++i)
@@ -411,6 +415,84 @@ TEST(binary_codec, is_little_endian_on_every_machine) {
 TEST(binary_codec, writes_only_its_mark_for_a_type_without_fields) {
   EXPECT_EQ(to_binary(reset{}), "\x01"s);
   EXPECT_NO_THROW(from_binary<reset>("\x01"s));
+}
+
+TEST(binary_codec, writes_and_reads_what_cereals_own_archive_does) {
+  auto check = [](const auto& x) {
+    using type = std::decay_t<decltype(x)>;
+    std::ostringstream out;
+    cereal::PortableBinaryOutputArchive theirs{
+      out, cereal::PortableBinaryOutputArchive::Options::LittleEndian()};
+    theirs(x);
+    EXPECT_EQ(to_binary(x), out.str());
+    EXPECT_EQ(from_binary<type>(out.str()), x);
+    std::ostringstream big;
+    cereal::PortableBinaryOutputArchive foreign{
+      big, cereal::PortableBinaryOutputArchive::Options::BigEndian()};
+    foreign(x);
+    EXPECT_EQ(from_binary<type>(big.str()), x);
+  };
+  check(std::uint16_t{0x1234});
+  check(-1.5);
+  check("text"s);
+  check(std::vector<bool>{true, false});
+  check(std::vector<std::uint32_t>{1, 2, 0xffffffff});
+  check(std::vector<std::string>{"", "x"});
+  check(std::array<std::int16_t, 3>{1, -2, 3});
+  check(std::map<std::string, int>{{"a", 1}});
+  check(std::unordered_map<int, std::string>{{1, "x"}});
+  check(std::set<std::int64_t>{-1, 1});
+  check(std::optional<int>{});
+  check(std::optional<int>{5});
+  check(std::variant<int, std::string>{"x"});
+  check(std::tuple{1, "x"s, true});
+  check(sample_order());
+  check(tree{{tree{}, tree{{tree{}}}}});
+}
+
+TEST(binary_codec, believes_no_size_before_it_has_seen_the_bytes) {
+  for (auto size : {std::uint64_t{100'000}, std::uint64_t{1} << 32,
+                    std::uint64_t{1} << 62, ~std::uint64_t{0}}) {
+    auto bytes = to_binary(size);
+    auto forged = [&]<class T>(std::type_identity<T>) {
+      return code_of([&] { from_binary<T>(bytes); });
+    };
+    EXPECT_EQ(forged(std::type_identity<std::string>{}), errc::corrupt_event);
+    EXPECT_EQ(forged(std::type_identity<std::vector<increased>>{}),
+              errc::corrupt_event);
+    EXPECT_EQ(forged(std::type_identity<std::vector<double>>{}),
+              errc::corrupt_event);
+    EXPECT_EQ(forged(std::type_identity<std::vector<bool>>{}),
+              errc::corrupt_event);
+    EXPECT_EQ(forged(std::type_identity<std::unordered_map<int, int>>{}),
+              errc::corrupt_event);
+    EXPECT_EQ(forged(std::type_identity<std::vector<reset>>{}),
+              errc::corrupt_event);
+  }
+}
+
+TEST(binary_codec, writes_nothing_that_it_would_not_read) {
+  std::vector<reset> many(evented::max_unbacked_size);
+  EXPECT_EQ(from_binary<std::vector<reset>>(to_binary(many)), many);
+  many.emplace_back();
+  EXPECT_EQ(code_of([&] { to_binary(many); }), errc::invalid_event);
+  std::vector<bool> flags(evented::max_unbacked_size + 1, true);
+  EXPECT_EQ(from_binary<std::vector<bool>>(to_binary(flags)), flags);
+  tree x;
+  for (std::size_t depth = 1; depth + 3 <= evented::max_nesting; depth += 2)
+    x = tree{{std::move(x)}};
+  EXPECT_EQ(from_binary<tree>(to_binary(x)), x);
+  for (auto i = 0; i < 2; ++i)
+    x = tree{{std::move(x)}};
+  EXPECT_EQ(code_of([&] { to_binary(x); }), errc::invalid_event);
+}
+
+TEST(binary_codec, refuses_what_is_nested_without_end) {
+  // A tree of one child each: nothing but sizes.
+  auto bytes = "\x01"s;
+  for (auto i = 0; i < 1'000'000; ++i)
+    bytes += "\x01\0\0\0\0\0\0\0"s;
+  EXPECT_EQ(code_of([&] { from_binary<tree>(bytes); }), errc::corrupt_event);
 }
 
 TEST(binary_codec, throws_where_the_bytes_end_too_early) {

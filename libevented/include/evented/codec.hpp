@@ -1,9 +1,9 @@
 #pragma once
 
+#include <evented/binary_archive.hpp>
 #include <evented/error.hpp>
 #include <evented/json_archive.hpp>
 
-#include <cereal/archives/portable_binary.hpp>
 #include <cereal/types/array.hpp>
 #include <cereal/types/chrono.hpp>
 #include <cereal/types/map.hpp>
@@ -17,9 +17,6 @@
 #include <cereal/types/vector.hpp>
 
 #include <cstdint>
-#include <istream>
-#include <memory>
-#include <ostream>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -38,36 +35,6 @@ enum class codec : std::uint8_t {
 std::string_view to_string(codec x) noexcept;
 
 namespace detail {
-
-/// Appends what is written to a string.
-class string_sink : public std::streambuf {
-public:
-  explicit string_sink(std::string& to) : to_(to) {}
-
-protected:
-  int_type overflow(int_type c) override {
-    if (!traits_type::eq_int_type(c, traits_type::eof()))
-      to_.push_back(traits_type::to_char_type(c));
-    return traits_type::not_eof(c);
-  }
-
-  std::streamsize xsputn(const char* data, std::streamsize size) override {
-    to_.append(data, static_cast<std::size_t>(size));
-    return size;
-  }
-
-private:
-  std::string& to_;
-};
-
-/// Reads from a string without copying it.
-class string_source : public std::streambuf {
-public:
-  explicit string_source(std::string_view from) {
-    auto* begin = const_cast<char*>(from.data());
-    setg(begin, begin, begin + from.size());
-  }
-};
 
 /// Writes or reads the fields of `x` at the root of the archive; a type with
 /// no member function `serialize` goes under the name "value".
@@ -103,28 +70,26 @@ T from_json(std::string_view json) {
   return result;
 }
 
-/// Returns `x` in the portable binary form (little endian).
+/// Returns `x` in cereal's portable binary form (little endian).
+/// @throws error(invalid_event) where it could not be read again: values lie too
+///         deeply in one another, or a huge container is of nothing
 template <class T>
 std::string to_binary(const T& x) {
   std::string result;
-  detail::string_sink sink{result};
-  std::ostream out{&sink};
-  cereal::PortableBinaryOutputArchive ar{out};
-  detail::archive_root(ar, const_cast<T&>(x));
+  binary_writer archive{result};
+  detail::archive_root(archive, const_cast<T&>(x));
+  archive.finish();
   return result;
 }
 
-/// Returns the value that `bytes` describe.
+/// Returns the value that `bytes` describe. No size in them makes it take more
+/// memory than a small multiple of theirs.
 /// @throws std::exception where the bytes end too early
-/// @note For bytes from the own journal only: cereal believes the sizes that it
-/// reads.
 template <class T>
 T from_binary(std::string_view bytes) {
-  detail::string_source source{bytes};
-  std::istream in{&source};
-  cereal::PortableBinaryInputArchive ar{in};
+  binary_reader archive{bytes};
   T result{};
-  detail::archive_root(ar, result);
+  detail::archive_root(archive, result);
   return result;
 }
 

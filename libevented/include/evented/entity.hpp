@@ -1,11 +1,10 @@
 #pragma once
 
+#include <evented/binary_archive.hpp>
 #include <evented/decision.hpp>
 #include <evented/entity_id.hpp>
 #include <evented/type_list.hpp>
 #include <evented/upcast.hpp>
-
-#include <cereal/archives/portable_binary.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -304,8 +303,7 @@ constexpr std::int32_t state_version() {
 /// Checks whether the state of `E` can be written into a snapshot: whether it
 /// has a member function template `serialize`.
 template <class E>
-concept has_snapshots
-  = requires(E& e, cereal::PortableBinaryOutputArchive& archive) {
+concept has_snapshots = requires(E& e, binary_writer& archive) {
   e.serialize(archive);
 };
 

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <evented/archive_nodes.hpp>
+
 #include <cereal/cereal.hpp>
-#include <cereal/details/traits.hpp>
 
 #include <charconv>
 #include <concepts>
@@ -16,10 +17,6 @@
 #include <vector>
 
 namespace evented {
-
-/// How deeply arrays and objects may lie in one another: enough for every event
-/// that a person has thought of, and far from the end of any stack.
-inline constexpr std::size_t max_json_depth = 512;
 
 /// A cereal archive that writes compact JSON, in the form of
 /// `cereal::JSONOutputArchive`: fields by their names, `value0`, `value1` and so
@@ -127,83 +124,32 @@ concept number_as_text = std::is_arithmetic_v<T> &&(
     T,
     long double> || (sizeof(T) >= sizeof(long long) && std::is_integral_v<T> && !std::same_as<T, long> && !std::same_as<T, unsigned long> && !std::same_as<T, std::int64_t> && !std::same_as<T, std::uint64_t>));
 
-template <class T>
-concept json_text = requires {
-  typename T::traits_type;
-  typename T::allocator_type;
-}
-&&std::same_as<T, std::basic_string<char, typename T::traits_type,
-                                    typename T::allocator_type>>;
-
-/// What stands for itself and makes no node.
-template <class T>
-concept json_value
-  = std::is_arithmetic_v<T> || json_text<T> || std::same_as<T, std::nullptr_t>;
-
-template <class T>
-inline constexpr bool saves_a_value
-  = cereal::traits::has_minimal_base_class_serialization<
-      T, cereal::traits::has_minimal_output_serialization, json_writer>::value
-    || cereal::traits::has_minimal_output_serialization<T, json_writer>::value;
-
-template <class T>
-inline constexpr bool loads_a_value
-  = cereal::traits::has_minimal_base_class_serialization<
-      T, cereal::traits::has_minimal_input_serialization, json_reader>::value
-    || cereal::traits::has_minimal_input_serialization<T, json_reader>::value;
-
-template <class T>
-inline constexpr bool is_wrapper = false;
-template <class T>
-inline constexpr bool is_wrapper<cereal::NameValuePair<T>> = true;
-template <class T>
-inline constexpr bool is_wrapper<cereal::SizeTag<T>> = true;
-template <class T>
-inline constexpr bool is_wrapper<cereal::DeferredData<T>> = true;
-
-template <class T>
-inline constexpr bool saves_a_node
-  = !json_value<T> && !is_wrapper<T> && !saves_a_value<T>;
-
-template <class T>
-inline constexpr bool loads_a_node
-  = !json_value<T> && !is_wrapper<T> && !loads_a_value<T>;
-
-template <class T>
-inline constexpr bool is_size_tag = false;
-template <class T>
-inline constexpr bool is_size_tag<cereal::SizeTag<T>> = true;
-
 } // namespace detail
 
 template <class T>
 void prologue(json_writer& archive, const T&) {
   if constexpr (detail::is_size_tag<T>)
     archive.make_array();
-  else if constexpr (!detail::json_value<T> && !detail::is_wrapper<T>)
-    if constexpr (detail::saves_a_node<T>)
-      archive.begin_node();
+  else if constexpr (detail::is_node<T, json_writer>())
+    archive.begin_node();
 }
 
 template <class T>
 void epilogue(json_writer& archive, const T&) {
-  if constexpr (!detail::json_value<T> && !detail::is_wrapper<T>)
-    if constexpr (detail::saves_a_node<T>)
-      archive.end_node();
+  if constexpr (detail::is_node<T, json_writer>())
+    archive.end_node();
 }
 
 template <class T>
 void prologue(json_reader& archive, const T&) {
-  if constexpr (!detail::json_value<T> && !detail::is_wrapper<T>)
-    if constexpr (detail::loads_a_node<T>)
-      archive.begin_node();
+  if constexpr (detail::is_node<T, json_reader>())
+    archive.begin_node();
 }
 
 template <class T>
 void epilogue(json_reader& archive, const T&) {
-  if constexpr (!detail::json_value<T> && !detail::is_wrapper<T>)
-    if constexpr (detail::loads_a_node<T>)
-      archive.end_node();
+  if constexpr (detail::is_node<T, json_reader>())
+    archive.end_node();
 }
 
 template <class T>
@@ -278,12 +224,12 @@ void CEREAL_LOAD_FUNCTION_NAME(json_reader& archive, T& x) {
   }
 }
 
-template <detail::json_text T>
+template <detail::text_value T>
 void CEREAL_SAVE_FUNCTION_NAME(json_writer& archive, const T& x) {
   archive.save(std::string_view{x});
 }
 
-template <detail::json_text T>
+template <detail::text_value T>
 void CEREAL_LOAD_FUNCTION_NAME(json_reader& archive, T& x) {
   if constexpr (std::same_as<T, std::string>) {
     archive.load(x);

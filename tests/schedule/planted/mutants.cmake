@@ -27,16 +27,17 @@ set(mutants "${CMAKE_CURRENT_BINARY_DIR}/mutants")
 
 evented_add_mutant(actors/src/region.cpp "${mutants}/region.cpp"
   # What was held back while an entity fell asleep goes nowhere.
-  [[  auto waiting = std::move(x.waiting);]]
+  [[  x.actor = nullptr;]]
   [[  if (test::planted(test::planted_fault::queue_lost_by_region))
     x.waiting.clear();
-  auto waiting = std::move(x.waiting);]])
+  x.actor = nullptr;]])
 
 evented_add_mutant(actors/src/entity_actor.cpp "${mutants}/entity_actor.cpp"
   # An entity that is told to stop does so, whatever it has yet to do.
   [[  if (stopping_ && append_ == nullptr && load_ == nullptr && queue_.empty()) {]]
   [[  if (stopping_
-      && (test::planted(test::planted_fault::queue_lost_by_entity)
+      && ((test::planted(test::planted_fault::queue_lost_by_entity)
+           && load_ == nullptr)
           || (append_ == nullptr && load_ == nullptr && queue_.empty()))) {]]
   [[  if (append_ != nullptr || load_ != nullptr)
     return;
@@ -55,11 +56,13 @@ evented_add_mutant(actors/src/entity_actor.cpp "${mutants}/entity_actor.cpp"
   [[    step.record = {content.command_id
                      + (test::planted(test::planted_fault::command_id_forgotten)
                           ? std::to_string(incarnation_)
-                          : std::string{}), content]]
+                          : std::string{}), content]])
+
+evented_add_mutant(actors/src/recovery.cpp "${mutants}/recovery.cpp"
   # The state is restored, the version is not.
-  [[      version_ = from.snapshot->version;]]
+  [[      entity_.version = found.snapshot->version;]]
   [[      if (!test::planted(test::planted_fault::snapshot_without_version))
-        version_ = from.snapshot->version;]])
+        entity_.version = found.snapshot->version;]])
 
 evented_add_mutant(actors/include/evented/actors/model.hpp
   "${mutants}/include/evented/actors/model.hpp"

@@ -148,6 +148,11 @@ caf::behavior region_behavior(region* self, commands<Cs...>*, queries<Qs...>*) {
     [self](const stopping& x) { self->on_stopping(x.incarnation); },
     [self](const stopped& x) { self->on_stopped(x.incarnation); },
     [self](const sized& x) { self->on_sized(x.incarnation, x.bytes); },
+    [self](load_done& x) {
+      for (auto& job : x.jobs)
+        self->on_loaded(*job);
+    },
+    [self](overdue x) { self->on_overdue(x.incarnation); },
     [self](tick) { self->on_tick(); },
     [self](outbox_filled) { self->on_outbox_filled(); },
     [self](control::get_state) { return self->state(); },

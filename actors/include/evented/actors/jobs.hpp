@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,24 +58,6 @@ struct append_batch {
   /// Whether to wait before the next attempt.
   bool pause = false;
   /// Whether the session is of no more use.
-  bool lost = false;
-};
-
-/// One entity's load.
-struct load_job {
-  load_request request;
-  clock::time_point first_deadline = clock::time_point::max();
-  caf::strong_actor_ptr entity;
-  /// Set by the entity when it no longer wants the answer.
-  std::atomic<bool> cancelled{false};
-  // -- what came of it --------------------------------------------------------
-  load_result result;
-  /// What is wrong with the request itself.
-  std::optional<error> failure;
-};
-
-struct load_batch {
-  std::vector<std::shared_ptr<load_job>> jobs;
   bool lost = false;
 };
 

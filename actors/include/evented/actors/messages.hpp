@@ -40,6 +40,8 @@ struct region_state {
   std::uint64_t falling_asleep = 0;
   /// About how many bytes those awake take, see `entity_options::max_bytes`.
   std::uint64_t bytes = 0;
+  /// How many wait for what the journal holds of them.
+  std::uint64_t loading = 0;
 
   friend bool operator==(const region_state&, const region_state&) = default;
 };
@@ -49,7 +51,7 @@ auto inspect(Inspector& f, region_state& x) {
   return inspect_object(
     f, x, "evented::region_state", field("type_name", x.type_name),
     field("awake", x.awake), field("falling_asleep", x.falling_asleep),
-    field("bytes", x.bytes));
+    field("bytes", x.bytes), field("loading", x.loading));
 }
 
 /// Sent after a command, makes it take effect once: whoever sends it again with
@@ -140,7 +142,7 @@ namespace detail {
 
 struct append_job;
 struct append_batch;
-struct load_job;
+class load_job;
 struct load_batch;
 struct delivery_content;
 struct session_job;
@@ -186,6 +188,8 @@ struct sized {
 /// A command on its way from the region to its entity.
 struct delivery {
   std::shared_ptr<delivery_content> content;
+  /// Whether its entity was loaded after it had arrived.
+  bool loaded_since = false;
 };
 
 /// Asks the appender for an append; comes back as `append_done`.
@@ -206,14 +210,13 @@ struct append_worked {
   std::shared_ptr<append_batch> batch;
 };
 
-/// Asks the loader for events; comes back as `load_done`, several times where
-/// there are many.
+/// Asks the loader to bring an entity up to date; comes back in a `load_done`.
 struct load_order {
   std::shared_ptr<load_job> job;
 };
 
 struct load_done {
-  std::shared_ptr<load_job> job;
+  std::vector<std::shared_ptr<load_job>> jobs;
 };
 
 /// Between the loader and its workers.
@@ -225,10 +228,12 @@ struct load_worked {
   std::shared_ptr<load_batch> batch;
 };
 
-/// Tells an entity that time is up for some of its commands.
+/// Tells an entity, or the region for one that is loaded, that time is up for
+/// some of its commands.
 struct overdue {
   /// Whether its append may have reached the database.
   bool maybe_sent = false;
+  std::uint64_t incarnation = 0;
 };
 
 /// Reminds an actor to look after what it waits for.

@@ -21,6 +21,7 @@
 namespace evented::detail {
 
 class region;
+struct recovered;
 
 #if EVENTED_CAF < 1800
 using unknown_message = caf::type_erased_tuple;
@@ -93,6 +94,10 @@ public:
 
   void on_sized(std::uint64_t incarnation, std::size_t bytes);
 
+  void on_loaded(load_job& job);
+
+  void on_overdue(std::uint64_t incarnation);
+
   void on_outbox_filled();
 
   /// Puts to sleep what was not used for long.
@@ -111,8 +116,11 @@ private:
   /// Those awake and not stopping, the least recently used first.
   using awake_list = std::list<std::pair<const entity_id, resident>*>;
 
+  /// An entity that is being loaded, or awake, or about to stop.
   struct resident {
+    /// Null while it is being loaded.
     caf::actor actor;
+    std::shared_ptr<load_job> load;
     std::uint64_t incarnation = 0;
     bool stopping = false;
     std::vector<held_back> waiting;
@@ -121,7 +129,13 @@ private:
     awake_list::iterator place = {};
   };
 
-  void spawn_entity(std::pair<const entity_id, resident>& to);
+  void load(std::pair<const entity_id, resident>& to);
+  void spawn_entity(std::pair<const entity_id, resident>& to, recovered from);
+  /// Hands on what was held back.
+  static void release(resident& x);
+  /// Ends a load for all that waits.
+  void forget(std::pair<const entity_id, resident>& from,
+              const caf::error& why);
   void put_to_sleep(std::pair<const entity_id, resident>& x);
   /// Puts entities to sleep until the limits are kept.
   void keep_limits();
@@ -132,6 +146,7 @@ private:
   std::unordered_map<std::uint64_t, entity_id> by_incarnation_;
   std::uint64_t next_incarnation_ = 1;
   awake_list awake_;
+  std::size_t loading_ = 0;
   /// What those in `awake_` take.
   std::size_t bytes_ = 0;
   caf::actor ticker_;
