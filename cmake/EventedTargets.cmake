@@ -3,7 +3,10 @@
 # Warnings and sanitizers, for every target of the project.
 function(evented_compile_options target)
   target_compile_options(${target} PRIVATE
-    -Wall -Wextra -Wpedantic -Wnon-virtual-dtor -Woverloaded-virtual -Wshadow=local)
+    -Wall -Wextra -Wpedantic -Wnon-virtual-dtor -Woverloaded-virtual)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wshadow=local)
+  endif()
   if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     # CAF_ADD_ATOM and friends leave constants that only some programs use.
     target_compile_options(${target} PRIVATE -Wno-unused-const-variable -Wno-shadow)

@@ -88,9 +88,10 @@ bool load_job::begin_with(load_result& found) {
     entity_.load_snapshots = true;
     return false;
   }
-  fail(errc::corrupt_event,
-       "the events up to version " + std::to_string(found.horizon)
-         + " were trimmed, and there is no snapshot that this program can read");
+  fail(
+    errc::corrupt_event,
+    "the events up to version " + std::to_string(found.horizon)
+      + " were trimmed, and there is no snapshot that this program can read");
   return false;
 }
 

@@ -209,11 +209,7 @@ struct json_value {
   enum class kind : std::uint8_t {
     null,
     boolean,
-    /// Below zero.
-    negative,
-    /// Zero or more.
-    natural,
-    real,
+    number,
     text,
     array,
     object,
@@ -223,10 +219,8 @@ struct json_value {
   bool boolean = false;
   /// Where it is in an object: its name there.
   std::string_view name;
+  /// Of a text, or of a number, which is read once its type is known.
   std::string_view text;
-  std::int64_t negative = 0;
-  std::uint64_t natural = 0;
-  double real = 0;
   /// The number of values in an array or object.
   std::size_t size = 0;
   /// The index of the value behind it.
@@ -273,28 +267,21 @@ struct json_reader::document {
     return true;
   }
 
-  bool Int(int x) { return Int64(x); }
+  // Numbers come as texts.
+  bool Int(int) { return false; }
 
-  bool Uint(unsigned x) { return Uint64(x); }
+  bool Uint(unsigned) { return false; }
 
-  bool Int64(std::int64_t x) {
-    if (x >= 0)
-      return Uint64(static_cast<std::uint64_t>(x));
-    add(kind::negative).negative = x;
+  bool Int64(std::int64_t) { return false; }
+
+  bool Uint64(std::uint64_t) { return false; }
+
+  bool Double(double) { return false; }
+
+  bool RawNumber(const char* text, rj::SizeType size, bool) {
+    add(kind::number).text = {text, size};
     return true;
   }
-
-  bool Uint64(std::uint64_t x) {
-    add(kind::natural).natural = x;
-    return true;
-  }
-
-  bool Double(double x) {
-    add(kind::real).real = x;
-    return true;
-  }
-
-  bool RawNumber(const char*, rj::SizeType, bool) { return false; }
 
   bool String(const char* text, rj::SizeType size, bool) {
     add(kind::text).text = {text, size};
@@ -337,9 +324,10 @@ struct json_reader::document {
     name = {};
     too_deep = false;
     rj::InsituStringStream in{json.data()};
-    // Not recursively, so that no text can exhaust the stack.
+    // Not recursively, so that no text can exhaust the stack. rapidjson's own
+    // numbers are slower, and undefined for some zeros, such as 0e-40.
     constexpr unsigned how = rj::kParseInsituFlag | rj::kParseIterativeFlag
-                             | rj::kParseFullPrecisionFlag;
+                             | rj::kParseNumbersAsStringsFlag;
     auto result = reader.Parse<how>(in, *this);
     if (too_deep)
       detail::fail_nesting(errc::corrupt_event);
@@ -396,6 +384,16 @@ namespace {
                 + " is no " + wanted);
 }
 
+template <class T>
+void read_number(const json_value& from, T& to, const char* wanted) {
+  auto* last = from.text.data() + from.text.size();
+  if (from.type != json_value::kind::number)
+    fail_type(from, wanted);
+  auto [end, failure] = std::from_chars(from.text.data(), last, to);
+  if (failure != std::errc{} || end != last)
+    fail_type(from, wanted);
+}
+
 } // namespace
 
 json_reader::json_reader(std::string_view json)
@@ -435,38 +433,17 @@ void json_reader::load(bool& x) {
 }
 
 void json_reader::load(std::int64_t& x) {
-  auto& from = document_->next(std::exchange(name_, nullptr));
-  if (from.type == json_value::kind::negative)
-    x = from.negative;
-  else if (from.type == json_value::kind::natural
-           && from.natural <= std::numeric_limits<std::int64_t>::max())
-    x = static_cast<std::int64_t>(from.natural);
-  else
-    fail_type(from, "whole number of 64 bits");
+  read_number(document_->next(std::exchange(name_, nullptr)), x,
+              "whole number of 64 bits");
 }
 
 void json_reader::load(std::uint64_t& x) {
-  auto& from = document_->next(std::exchange(name_, nullptr));
-  if (from.type != json_value::kind::natural)
-    fail_type(from, "whole number of 64 bits that is not negative");
-  x = from.natural;
+  read_number(document_->next(std::exchange(name_, nullptr)), x,
+              "whole number of 64 bits that is not negative");
 }
 
 void json_reader::load(double& x) {
-  auto& from = document_->next(std::exchange(name_, nullptr));
-  switch (from.type) {
-  case json_value::kind::real:
-    x = from.real;
-    break;
-  case json_value::kind::natural:
-    x = static_cast<double>(from.natural);
-    break;
-  case json_value::kind::negative:
-    x = static_cast<double>(from.negative);
-    break;
-  default:
-    fail_type(from, "number");
-  }
+  read_number(document_->next(std::exchange(name_, nullptr)), x, "number");
 }
 
 void json_reader::load(std::string& x) {

@@ -506,7 +506,7 @@ private:
   }
 
   void begin(std::span<append_request* const> batch) {
-    auto& to = open_.emplace();
+    auto& to = open_.emplace(open_commit{});
     std::size_t count = 0;
     for (auto* request : batch) {
       to.requests.push_back(*request);

@@ -1,8 +1,6 @@
 #include <evented/codec.hpp>
 #include <evented/trace.hpp>
 
-#include <cereal/archives/json.hpp>
-
 namespace evented {
 
 namespace {
@@ -51,10 +49,16 @@ bool only_trace(std::string_view metadata) {
     return true;
   if (metadata.find("\"$trace\"") == std::string_view::npos)
     return false;
-  rapidjson::Document json;
-  json.Parse(metadata.data(), metadata.size());
-  return json.IsObject() && json.MemberCount() == 1
-         && json.HasMember(field.data());
+  try {
+    json_reader in{metadata};
+    if (in.size() != 1)
+      return false;
+    in.set_name(field.data());
+    in.begin_node();
+    return true;
+  } catch (const error&) {
+    return false;
+  }
 }
 
 } // namespace evented

@@ -373,6 +373,19 @@ TEST(json_codec, keeps_every_bit_of_a_double) {
   }
 }
 
+TEST(json_codec, reads_every_form_of_a_number) {
+  auto read = [](const std::string& number) {
+    return from_json<double>(R"({"value": )" + number + "}");
+  };
+  EXPECT_EQ(read("0e-40"), 0);
+  EXPECT_EQ(read("0.00000000000000000000000000000000000000000"), 0);
+  EXPECT_EQ(read("1E+2"), 100);
+  EXPECT_EQ(read("18446744073709551616"), 18446744073709551616.0);
+  EXPECT_EQ(read("1" + std::string(300, '0')), 1e300);
+  for (auto* text : {"1e400", "-1e400", "01", "+1", ".5", "5.", "NaN", "0x1"})
+    EXPECT_THROW(read(text), std::exception) << text;
+}
+
 TEST(json_codec, keeps_every_bit_of_a_large_integer) {
   auto max = std::numeric_limits<std::uint64_t>::max();
   EXPECT_EQ(from_json<increased>(to_json(increased{max})).inc, max);
@@ -469,6 +482,45 @@ TEST(binary_codec, believes_no_size_before_it_has_seen_the_bytes) {
     EXPECT_EQ(forged(std::type_identity<std::vector<reset>>{}),
               errc::corrupt_event);
   }
+}
+
+namespace {
+
+/// Takes much more memory than bytes in a payload.
+struct bulky {
+  std::array<char, 100'000> memory{};
+  bool set = false;
+
+  bulky() { ++made; }
+
+  template <class A>
+  void serialize(A& archive) {
+    archive(CEREAL_NVP(set));
+  }
+
+  static inline std::size_t made = 0;
+};
+
+} // namespace
+
+TEST(binary_codec, makes_no_elements_before_it_has_seen_their_bytes) {
+  bulky::made = 0;
+  EXPECT_EQ(code_of([] {
+              from_binary<std::vector<bulky>>(to_binary(std::uint64_t{1000})
+                                              + "\x01\x01"s);
+            }),
+            errc::corrupt_event);
+  EXPECT_LE(bulky::made, 3u);
+}
+
+TEST(json_codec, makes_no_elements_before_it_has_seen_that_they_are_right) {
+  bulky::made = 0;
+  std::string json = R"({"value": [0)";
+  for (auto i = 0; i < 100'000; ++i)
+    json += ",0";
+  EXPECT_EQ(code_of([&] { from_json<std::vector<bulky>>(json + "]}"); }),
+            errc::corrupt_event);
+  EXPECT_EQ(bulky::made, 1u);
 }
 
 TEST(binary_codec, writes_nothing_that_it_would_not_read) {

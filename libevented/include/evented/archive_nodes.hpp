@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 namespace evented {
 
@@ -27,8 +28,9 @@ template <class T>
 concept text_value = requires {
   typename T::traits_type;
   typename T::allocator_type;
-} && std::same_as<T, std::basic_string<char, typename T::traits_type,
-                                       typename T::allocator_type>>;
+}
+&&std::same_as<T, std::basic_string<char, typename T::traits_type,
+                                    typename T::allocator_type>>;
 
 template <class T>
 inline constexpr bool is_size_tag = false;
@@ -63,8 +65,9 @@ consteval bool is_minimal() {
 /// Checks whether a `T` is a level of its own: a struct or a container.
 template <class T, class Archive>
 consteval bool is_node() {
-  if constexpr (std::is_arithmetic_v<T> || text_value<T>
-                || std::same_as<T, std::nullptr_t> || is_wrapper<T>)
+  if constexpr (
+    std::is_arithmetic_v<
+      T> || text_value<T> || std::same_as<T, std::nullptr_t> || is_wrapper<T>)
     return false;
   else
     return !is_minimal<T, Archive>();
@@ -91,6 +94,19 @@ private:
   std::size_t depth_ = 0;
   errc failure_;
 };
+
+/// Reads the elements of `to` one by one. cereal makes them all before it has
+/// seen the first, so that a small payload could ask for a lot of memory.
+template <class Archive, class T, class Allocator>
+void load_elements(Archive& archive, std::vector<T, Allocator>& to) {
+  cereal::size_type size = 0;
+  archive(cereal::make_size_tag(size));
+  to.clear();
+  constexpr cereal::size_type at_once = 1 + 4096 / sizeof(T);
+  to.reserve(static_cast<std::size_t>(std::min(size, at_once)));
+  for (; size > 0; --size)
+    archive(to.emplace_back());
+}
 
 /// Reverses the bytes of each value of `Width` bytes.
 template <std::size_t Width>

@@ -23,7 +23,7 @@ namespace evented {
 
 /// A container of more elements than this takes at least a byte for each, so
 /// that a forged size cannot claim more memory than the payload warrants.
-inline constexpr std::size_t max_unbacked_size = 65536;
+inline constexpr std::size_t max_unbacked_size = 4096;
 
 /// A cereal archive that writes the form of cereal's portable binary archive, in
 /// little endian on every machine, without a stream. Not thread-safe.
@@ -107,10 +107,9 @@ public:
     std::uint64_t size = 0;
     load<sizeof(size)>(&size, sizeof(size));
     if (size > std::max(from_.size(), max_unbacked_size))
-      throw error(errc::corrupt_event, "a container of " + std::to_string(size)
-                                         + " elements in "
-                                         + std::to_string(from_.size())
-                                         + " bytes");
+      throw error(errc::corrupt_event,
+                  "a container of " + std::to_string(size) + " elements in "
+                    + std::to_string(from_.size()) + " bytes");
     return size;
   }
 
@@ -146,17 +145,17 @@ void epilogue(binary_reader& archive, const T&) {
 }
 
 template <class T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 void CEREAL_SAVE_FUNCTION_NAME(binary_writer& archive, const T& x) {
-  static_assert(!std::is_floating_point_v<T>
-                  || std::numeric_limits<T>::is_iec559,
-                "evented: a floating-point number of this machine's own form "
-                "cannot be read by others");
+  static_assert(
+    !std::is_floating_point_v<T> || std::numeric_limits<T>::is_iec559,
+    "evented: a floating-point number of this machine's own form "
+    "cannot be read by others");
   archive.save<sizeof(T)>(std::addressof(x), sizeof(T));
 }
 
 template <class T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 void CEREAL_LOAD_FUNCTION_NAME(binary_reader& archive, T& x) {
   if constexpr (std::is_same_v<T, bool>) {
     // No other byte may become a bool.
@@ -189,6 +188,12 @@ void CEREAL_SAVE_FUNCTION_NAME(binary_writer& archive,
 template <class T>
 void CEREAL_LOAD_FUNCTION_NAME(binary_reader& archive, cereal::SizeTag<T>& x) {
   x.size = archive.load_size();
+}
+
+template <class T, class Allocator>
+requires(!std::is_arithmetic_v<T>) void CEREAL_LOAD_FUNCTION_NAME(
+  binary_reader& archive, std::vector<T, Allocator>& x) {
+  detail::load_elements(archive, x);
 }
 
 template <class T>

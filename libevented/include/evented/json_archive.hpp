@@ -176,6 +176,12 @@ void CEREAL_LOAD_FUNCTION_NAME(json_reader& archive, cereal::SizeTag<T>& x) {
   x.size = archive.size();
 }
 
+template <class T, class Allocator>
+requires(!std::same_as<T, bool>) void CEREAL_LOAD_FUNCTION_NAME(
+  json_reader& archive, std::vector<T, Allocator>& x) {
+  detail::load_elements(archive, x);
+}
+
 template <class T>
 requires std::is_arithmetic_v<T>
 void CEREAL_SAVE_FUNCTION_NAME(json_writer& archive, const T& x) {

@@ -248,22 +248,22 @@ pqxx::result connection::exec_cached(const std::string& sql,
                                      const std::vector<parameter>& params) {
   if (how_.pooled || (cache_.size() >= most_cached && cache_.count(sql) == 0))
     return exec_params(sql, params);
-  auto [found, fresh] = cache_.try_emplace(sql);
-  if (fresh)
+  auto found = cache_.try_emplace(sql);
+  if (found.second)
     return exec_params(sql, params);
+  auto& name = found.first->second;
   try {
     return guarded([&] {
-      if (found->second.empty()) {
-        auto name = "evented_" + std::to_string(next_name_++);
-        connection_->prepare(name, sql);
-        found->second = std::move(name);
+      if (name.empty()) {
+        auto next = "evented_" + std::to_string(next_name_++);
+        connection_->prepare(next, sql);
+        name = std::move(next);
       }
       auto xs = as_params(params);
 #if EVENTED_PQXX7
-      return tx_->exec(pqxx::prepped{found->second}, xs);
+      return tx_->exec(pqxx::prepped{name}, xs);
 #else
-      return tx_->exec_prepared(found->second,
-                                pqxx::prepare::make_dynamic_params(xs));
+      return tx_->exec_prepared(name, pqxx::prepare::make_dynamic_params(xs));
 #endif
     });
   } catch (const sql_error& e) {
