@@ -41,6 +41,10 @@ claimed_messages outbox_calls::claim(const message_claim& what) {
     static_cast<std::uint64_t>(what.lease.count()), std::uint64_t{what.limit});
   claimed_messages result;
   for (const auto& row : found) {
+    if (row[0].is_null()) {
+      result.next = std::chrono::milliseconds{0};
+      continue;
+    }
     auto& x = result.messages.emplace_back();
     x.id = pq::number(row[0]);
     x.claim = claim;
@@ -52,7 +56,7 @@ claimed_messages outbox_calls::claim(const message_claim& what) {
     x.attempts = static_cast<std::uint32_t>(pq::number(row[6]));
   }
   // Whoever gets as many as asked for comes back at once.
-  if (result.messages.size() < what.limit) {
+  if (!result.next && result.messages.size() < what.limit) {
     auto next = db_.call("evented_next_message", what.type_name, targets());
     if (!next[0][0].is_null())
       // It may have fallen due since.
