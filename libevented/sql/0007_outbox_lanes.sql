@@ -39,24 +39,71 @@ create index outbox_heads
 create index outbox_timers on {schema}.outbox (type_name, target, due_at)
   where due_at > '-infinity';
 
+-- The name of a timer, which an entity has once.
+alter table {schema}.outbox add column timer text collate "C";
+
+create unique index outbox_by_timer
+  on {schema}.outbox (type_name, entity_id, timer) where timer is not null;
+
+-- A target that begins with a line feed is the name of a timer behind it: it
+-- takes the place of what the entity has under this name, with a null message
+-- it only takes that away. The later one of the same name counts. Nobody else
+-- sets or takes away the timers of an entity meanwhile, since its next event is
+-- inserted before them.
 create or replace function {schema}.insert_messages(
   p_type text[], p_id {id_type}[], p_version bigint[], p_slice smallint[],
   p_append_id uuid[], p_last integer[], p_step integer[], p_target text[],
   p_message bytea[], p_due timestamptz[])
 returns void
 language plpgsql volatile as $body$
+declare
+  v_timer text[];
+  v_gone  bigint[];
 begin
+  if position(chr(10) in array_to_string(p_target, '')) > 0 then
+    v_gone := array(
+      select old.id
+        from (select distinct p_type[p_last[step]] as type_name,
+                     p_id[p_last[step]] as entity_id,
+                     substr(target, 2) as timer
+                from unnest(p_step, p_target) as o (step, target)
+               where starts_with(target, chr(10))) as o
+       cross join lateral (
+         select x.id from {schema}.outbox as x
+          where x.type_name = o.type_name and x.entity_id = o.entity_id
+            and x.timer = o.timer
+          limit 1) as old
+       order by old.id);
+    delete from {schema}.outbox where id = any (v_gone);
+
+    select array_agg(step order by place),
+           array_agg(case when timer is null then target else '' end
+                     order by place),
+           array_agg(message order by place), array_agg(due order by place),
+           array_agg(timer order by place)
+      into p_step, p_target, p_message, p_due, v_timer
+      from (select *, timer is not null and place < max(place) over (
+                     partition by p_type[p_last[step]], p_id[p_last[step]],
+                                  timer) as superseded
+              from (select *, case when starts_with(target, chr(10))
+                                   then substr(target, 2) end as timer
+                      from unnest(p_step, p_target, p_message, p_due)
+                           with ordinality
+                           as o (step, target, message, due, place)) as o) as o
+     where message is not null and not superseded;
+  end if;
+
   insert into {schema}.outbox
     (type_name, entity_id, slice, version, append_id, target, message, due_at,
-     head)
+     timer, head)
   select p_type[p_last[step]], p_id[p_last[step]], p_slice[p_last[step]],
          p_version[p_last[step]], p_append_id[p_last[step]], target, message,
-         coalesce(due, '-infinity'),
+         coalesce(due, '-infinity'), timer,
          -- Of a command without times, the first one to each target.
          due is not null
          or row_number() over (partition by step, target, due order by place) = 1
-    from unnest(p_step, p_target, p_message, p_due)
-         with ordinality as o (step, target, message, due, place)
+    from unnest(p_step, p_target, p_message, p_due, v_timer)
+         with ordinality as o (step, target, message, due, timer, place)
    order by place;
 end
 $body$;

@@ -198,7 +198,7 @@ TEST_F(recorded_shapes, are_filled_in_by_the_migration) {
   for (auto name : {"mark_heads", "keep_place"})
     exec("drop function SCHEMA."s + name);
   exec("drop index SCHEMA.outbox_timers");
-  exec("alter table SCHEMA.outbox drop column head");
+  exec("alter table SCHEMA.outbox drop column head, drop column timer");
   for (auto name : {"claim_messages", "next_message", "complete_messages",
                     "postpone_messages", "waiting_targets"})
     exec("drop function SCHEMA."s + name);

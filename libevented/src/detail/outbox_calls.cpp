@@ -74,7 +74,12 @@ void outbox_calls::settle(std::span<const settled_message> batch) {
   array_builder delays{int8_oid};
   array_builder failed{bool_oid};
   std::size_t delivered = 0;
-  for (auto& x : batch) {
+  // In the order in which appends take timers away, so that two cannot wait for
+  // each other.
+  std::vector<settled_message> in_order{batch.begin(), batch.end()};
+  std::sort(in_order.begin(), in_order.end(),
+            [](auto& a, auto& b) { return a.id < b.id; });
+  for (auto& x : in_order) {
     auto id = static_cast<std::int64_t>(x.id);
     if (!x.again) {
       done.add_int64(id);
