@@ -8,7 +8,16 @@ namespace evented::detail {
 void memory_outbox::store(const append_request& request,
                           const append_step& step, std::uint64_t version) {
   for (auto& x : step.messages) {
+    if (!x.timer.empty())
+      std::erase_if(rows_, [&](auto& entry) {
+        auto& old = entry.second;
+        return old.timer == x.timer && old.type_name == request.type_name
+               && old.value.entity == request.id;
+      });
+    if (x.cancels)
+      continue;
     row to;
+    to.timer = x.timer;
     to.type_name = request.type_name;
     to.value.id = ++last_id_;
     to.value.entity = request.id;

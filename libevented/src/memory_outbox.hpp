@@ -16,7 +16,8 @@ namespace evented::detail {
 /// The outbox of a journal in memory. Its owner locks it.
 class memory_outbox {
 public:
-  /// Puts the messages of a step that was stored into the outbox.
+  /// Puts the messages of a step that was stored into the outbox, and takes
+  /// timers out of it.
   /// @param version the entity's version after the step
   void store(const append_request& request, const append_step& step,
              std::uint64_t version);
@@ -30,6 +31,7 @@ public:
 private:
   struct row {
     std::string type_name;
+    std::string timer;
     claimed_message value;
     timestamp claimed_until = timestamp::min();
   };

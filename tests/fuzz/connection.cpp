@@ -1,6 +1,5 @@
-#include "fuzz/targets.hpp"
-
 #include "detail/conninfo.hpp"
+#include "fuzz/targets.hpp"
 
 #include <evented/error.hpp>
 

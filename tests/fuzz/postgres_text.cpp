@@ -1,7 +1,6 @@
-#include "fuzz/targets.hpp"
-
 #include "detail/arrays.hpp"
 #include "detail/event_rows.hpp"
+#include "fuzz/targets.hpp"
 
 #include <evented/error.hpp>
 

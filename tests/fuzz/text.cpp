@@ -1,6 +1,5 @@
-#include "fuzz/targets.hpp"
-
 #include "detail/jsonb_check.hpp"
+#include "fuzz/targets.hpp"
 
 #include <evented/entity_id.hpp>
 #include <evented/store.hpp>

@@ -193,10 +193,15 @@ TEST_F(recorded_shapes, are_filled_in_by_the_migration) {
     append_all(*session, {&x});
   }
   // What the later migrations make, the last one first.
+  exec("drop trigger mark_heads on SCHEMA.outbox");
+  exec("drop trigger keep_place on SCHEMA.outbox");
+  for (auto name : {"mark_heads", "keep_place"})
+    exec("drop function SCHEMA."s + name);
+  exec("drop index SCHEMA.outbox_timers");
+  exec("alter table SCHEMA.outbox drop column head, drop column timer");
   for (auto name : {"claim_messages", "next_message", "complete_messages",
                     "postpone_messages", "waiting_targets"})
     exec("drop function SCHEMA."s + name);
-  exec("drop index SCHEMA.outbox_in_order");
   exec("drop index SCHEMA.outbox_by_entity");
   exec("create index outbox_by_time on SCHEMA.outbox (due_at)");
   exec("alter table SCHEMA.outbox drop column claim, drop column "

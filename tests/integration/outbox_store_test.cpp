@@ -97,6 +97,15 @@ protected:
     }
   }
 
+  static outgoing_message timer(std::string name, std::string message,
+                                timestamp due) {
+    return {"", std::move(message), due, std::move(name)};
+  }
+
+  static outgoing_message cancel(std::string name) {
+    return {"", "", {}, std::move(name), true};
+  }
+
   static timestamp in(std::chrono::milliseconds time) {
     return std::chrono::time_point_cast<timestamp::duration>(
       std::chrono::system_clock::now() + time);
@@ -245,6 +254,124 @@ TEST_P(outbox, what_has_a_time_waits_for_it) {
 TEST_P(outbox, times_count_for_the_order_before_commits_do) {
   append("x", 0, {{"a", "2", in(-1s)}, {"a", "1", in(-2s)}, {"a", "0"}});
   EXPECT_EQ(drain(), "x:a:0 x:a:1 x:a:2");
+}
+
+// -- timers with names --------------------------------------------------------
+
+TEST_P(outbox, a_timer_takes_the_place_of_the_one_of_its_name) {
+  append("x", 0, {timer("t", "old", in(-2s))});
+  append("y", 0, {timer("t", "other entity", in(-1s))});
+  append("x", 0, {timer("t", "other type", in(-2s))}, "other");
+  append("x", 1, {timer("t", "new", in(1h))});
+  EXPECT_EQ(drain({""}), "y::other entity");
+  auto next = claim(100, {""}).next;
+  ASSERT_TRUE(next);
+  EXPECT_GT(*next, 59min);
+  append("x", 2, {timer("t", "newest", in(-1s))});
+  EXPECT_EQ(drain({""}), "x::newest");
+  EXPECT_FALSE(claim(100, {""}).next);
+  EXPECT_EQ(session->waiting_targets("other"), (std::vector<std::string>{""}));
+}
+
+TEST_P(outbox, a_timer_is_cancelled_by_its_name) {
+  append("x", 0,
+         {timer("t", "1", in(-3s)),
+          timer("u", "2", in(-2s)),
+          {"", "3", in(-1s)},
+          {"a", "4"}});
+  append("x", 1, {cancel("t"), cancel("no such")});
+  EXPECT_EQ(drain({"", "a"}), "x:a:4 x::2 x::3");
+  // What has gone off is no more to be cancelled.
+  EXPECT_EQ(append("x", 2, {cancel("u")}), append_status::stored);
+  append("x", 3, {timer("t", "again", in(-1s))});
+  EXPECT_EQ(drain({""}), "x::again");
+}
+
+TEST_P(outbox, the_last_of_a_name_counts) {
+  append("x", 0,
+         {timer("t", "1", in(-9s)), timer("t", "2", in(-8s)),
+          timer("u", "3", in(-7s)), cancel("u"), cancel("v"),
+          timer("v", "4", in(-6s))});
+  EXPECT_EQ(drain({""}), "x::2 x::4");
+  // In one go with the commands before, and of several entities.
+  append_request x{"thing",
+                   "x",
+                   {step(1, {timer("t", "5", in(-3s))}),
+                    step(2, {timer("t", "6", in(-2s)), {"a", "7"}}),
+                    step(3, {cancel("u"), timer("w", "8", in(-1s))}),
+                    step(4, {timer("u", "9", in(-1s)), cancel("w")})},
+                   {}};
+  append_request y{"thing",
+                   "y",
+                   {step(0, {timer("t", "10", in(-3s))}),
+                    step(1, {cancel("t")}),
+                    step(2, {timer("t", "11", in(-3s))})},
+                   {}};
+  append_all(*session, {&x, &y});
+  EXPECT_EQ(drain({"", "a"}), "x:a:7 y::11 x::6 x::9");
+}
+
+TEST_P(outbox, a_timer_stays_where_the_events_are_not_stored) {
+  append("x", 0, {timer("t", "1", in(-1s)), timer("u", "2", in(-1s))});
+  auto bad = step(1, {cancel("t")});
+  bad.events[0].payload = "no json";
+  EXPECT_EQ(append("x", {bad}).steps[0].status, append_status::failed);
+  EXPECT_EQ(append("x", 0, {cancel("t")}), append_status::conflict);
+  // One by one, since one of them is refused.
+  append_request x{"thing", "x", {step(1, {cancel("u")})}, {}};
+  append_request y{"thing", "y", {bad}, {}};
+  append_all(*session, {&x, &y});
+  EXPECT_EQ(x.steps[0].status, append_status::stored);
+  EXPECT_EQ(drain({""}), "x::1");
+}
+
+TEST_P(outbox, a_repeated_append_sets_no_timer_again) {
+  auto set = step(0, {timer("t", "1", in(-1s))});
+  auto call_off = step(1, {cancel("t")});
+  append("x", {set});
+  EXPECT_EQ(drain({""}), "x::1");
+  append("x", {set});
+  EXPECT_EQ(drain({""}), "");
+  append("x", {call_off});
+  append("x", 2, {timer("t", "2", in(-1s))});
+  append("x", {call_off});
+  EXPECT_EQ(drain({""}), "x::2");
+}
+
+TEST_P(outbox, a_timer_on_its_way_is_not_tried_again) {
+  append("x", 0, {timer("t", "1", in(-1s))});
+  auto first = claim(100, {""});
+  ASSERT_EQ(show(first), "x::1");
+  append("x", 1, {timer("t", "2", in(-1s))});
+  // The new one need not wait for it.
+  auto second = claim(100, {""});
+  ASSERT_EQ(show(second), "x::2");
+  settle(first.messages[0], 0ms);
+  EXPECT_EQ(show(claim(100, {""})), "");
+  append("x", 2, {cancel("t")});
+  settle(second.messages[0], 0ms);
+  EXPECT_EQ(show(claim(100, {""})), "");
+  EXPECT_TRUE(session->waiting_targets("thing").empty());
+}
+
+TEST_P(outbox, timers_have_names_that_can_be_stored) {
+  auto refused = [this](outgoing_message x) {
+    return append("x", 0, {std::move(x)}) == append_status::failed;
+  };
+  EXPECT_TRUE(refused(timer("\xff", "1", in(0s))));
+  EXPECT_TRUE(refused(timer(std::string(201, 'x'), "1", in(0s))));
+  EXPECT_TRUE(refused(timer("\0"s, "1", in(0s))));
+  EXPECT_TRUE(refused({"", "", {}, "", true}));
+  // Only what an entity sends to itself is a timer.
+  EXPECT_TRUE(refused({"a", "1", in(0s), "t"}));
+  EXPECT_TRUE(refused({"\na", "1"}));
+  auto bare = step(0, {cancel("t")});
+  bare.events.clear();
+  bare.record = {"c", 1, command_outcome::accepted, "", ""};
+  EXPECT_EQ(append("x", {bare}).steps[0].status, append_status::failed);
+  append("x", 0, {timer("\n\xc3\xa4"s + std::string(197, 'x'), "1", in(-1s))});
+  append("x", 1, {cancel("\n\xc3\xa4"s + std::string(197, 'x'))});
+  EXPECT_EQ(drain({""}), "");
 }
 
 TEST_P(outbox, is_shared_by_those_who_ask_at_once) {

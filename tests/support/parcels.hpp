@@ -37,6 +37,24 @@ struct set_alarm {
   std::uint64_t milliseconds = 0;
 };
 
+/// Rings with this number after so many milliseconds, in place of what was to
+/// ring under the same name.
+struct schedule {
+  std::string name;
+  std::uint64_t milliseconds = 0;
+  std::uint64_t number = 0;
+};
+
+/// Rings no more under this name.
+struct call_off {
+  std::string name;
+};
+
+/// Sent to itself: rings so many times, every few milliseconds, under one name.
+struct tick {
+  std::uint64_t left = 0;
+};
+
 /// Posts a text to another parcel, which posts it to "mailer".
 struct forward {
   std::int64_t to = 0;
@@ -74,6 +92,23 @@ template <class Inspector>
 auto inspect(Inspector& f, set_alarm& x) {
   return inspect_object(f, x, "set_alarm",
                         field("milliseconds", x.milliseconds));
+}
+
+template <class Inspector>
+auto inspect(Inspector& f, schedule& x) {
+  return inspect_object(f, x, "schedule", field("name", x.name),
+                        field("milliseconds", x.milliseconds),
+                        field("number", x.number));
+}
+
+template <class Inspector>
+auto inspect(Inspector& f, call_off& x) {
+  return inspect_object(f, x, "call_off", field("name", x.name));
+}
+
+template <class Inspector>
+auto inspect(Inspector& f, tick& x) {
+  return inspect_object(f, x, "tick", field("left", x.left));
 }
 
 template <class Inspector>
@@ -122,11 +157,11 @@ struct parcel {
   static constexpr std::string_view type_name = "parcel";
 
   using id_type = std::int64_t;
-  using commands
-    = evented::commands<post, pay, set_alarm, forward, ring, whisper>;
+  using commands = evented::commands<post, pay, set_alarm, forward, ring,
+                                     whisper, schedule, call_off, tick>;
   using queries = evented::queries<get_total>;
   using events = evented::events<jotted, rung>;
-  using messages = evented::messages<notify, put, take, post, ring>;
+  using messages = evented::messages<notify, put, take, post, ring, tick>;
 
   std::uint64_t rings = 0;
 
@@ -149,6 +184,24 @@ inline decision<parcel> handle(const pay& cmd, const parcel&) {
 inline decision<parcel> handle(const set_alarm& cmd, const parcel& state) {
   return accept(jotted{"alarm"})
     .after(std::chrono::milliseconds{cmd.milliseconds}, ring{state.rings});
+}
+
+inline decision<parcel> handle(const schedule& cmd, const parcel&) {
+  return accept(jotted{"set " + std::to_string(cmd.number)})
+    .after(cmd.name, std::chrono::milliseconds{cmd.milliseconds},
+           ring{cmd.number});
+}
+
+inline decision<parcel> handle(const call_off& cmd, const parcel&) {
+  return accept(jotted{"called off"}).cancel(cmd.name);
+}
+
+inline decision<parcel> handle(const tick& cmd, const parcel&) {
+  auto result = accept(rung{cmd.left});
+  if (cmd.left > 0)
+    return std::move(result).after("tick", std::chrono::milliseconds{5},
+                                   tick{cmd.left - 1});
+  return result;
 }
 
 inline decision<parcel> handle(const forward& cmd, const parcel&) {
@@ -179,6 +232,9 @@ CAF_ADD_TYPE_ID(parcels, (evented::test::forward))
 CAF_ADD_TYPE_ID(parcels, (evented::test::ring))
 CAF_ADD_TYPE_ID(parcels, (evented::test::notify))
 CAF_ADD_TYPE_ID(parcels, (evented::test::whisper))
+CAF_ADD_TYPE_ID(parcels, (evented::test::schedule))
+CAF_ADD_TYPE_ID(parcels, (evented::test::call_off))
+CAF_ADD_TYPE_ID(parcels, (evented::test::tick))
 
 CAF_END_TYPE_ID_BLOCK(parcels)
 

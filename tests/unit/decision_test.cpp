@@ -277,6 +277,41 @@ TEST(decision, a_timer_counts_from_now) {
   EXPECT_LE(due, std::chrono::system_clock::now() + std::chrono::hours{1});
 }
 
+TEST(decision, carries_timers_with_names) {
+  using namespace post;
+  evented::decision<sleeper> x
+    = evented::accept(stirred{})
+        .at("a", std::chrono::system_clock::now(), wake{})
+        .cancel("b")
+        .after("c", std::chrono::hours{1}, wake{})
+        .after(std::chrono::hours{1}, wake{});
+  auto& m = x.acceptance_part().messages;
+  ASSERT_EQ(m.size(), 4u);
+  EXPECT_EQ(m[0].timer, "a");
+  EXPECT_NE(m[0].as<wake>(), nullptr);
+  EXPECT_FALSE(m[0].cancels());
+  EXPECT_LE(m[0].due, std::chrono::system_clock::now());
+  EXPECT_EQ(m[1].timer, "b");
+  EXPECT_TRUE(m[1].cancels());
+  EXPECT_FALSE(m[1].due);
+  EXPECT_EQ(m[2].timer, "c");
+  EXPECT_GT(m[2].due,
+            std::chrono::system_clock::now() + std::chrono::minutes{59});
+  EXPECT_EQ(m[3].timer, "");
+  EXPECT_FALSE(m[3].cancels());
+}
+
+TEST(decision, a_timer_has_a_name_that_can_be_stored) {
+  using namespace post;
+  for (auto& name : {std::string{}, std::string(201, 'x'), std::string{"\xff"},
+                     std::string(1, '\0')}) {
+    auto set = [&] { return evented::accept(stirred{}); };
+    EXPECT_THROW((void)set().cancel(name), std::invalid_argument);
+    EXPECT_THROW((void)set().after(name, std::chrono::hours{1}, wake{}),
+                 std::invalid_argument);
+  }
+}
+
 TEST(decision, a_receiver_has_a_name) {
   EXPECT_THROW((void)evented::accept(post::stirred{}).send("", post::hello{}),
                std::invalid_argument);

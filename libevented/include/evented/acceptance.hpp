@@ -61,7 +61,16 @@ struct sent {
   std::optional<entity_id> id;
   std::optional<timestamp> due;
   M value;
+  std::string timer = {};
 };
+
+/// The name of a timer that an acceptance cancels.
+struct cancelled {
+  std::string timer;
+};
+
+/// @throws std::invalid_argument where no timer can have this name
+void check_timer_name(const std::string& name);
 
 template <class T>
 struct is_variant_vector : std::false_type {};
@@ -189,20 +198,40 @@ public:
   /// where it takes effect once. A timer that survives restarts.
   template <class C>
   auto at(std::chrono::system_clock::time_point time, C command) && {
-    return std::move(*this).add(detail::sent<C, true>{
-      {},
-      {},
-      std::chrono::time_point_cast<timestamp::duration>(time),
-      std::move(command)});
+    return std::move(*this).set({}, time, std::move(command));
+  }
+
+  /// The same under a name: takes the place of the entity's timer that has this
+  /// name, if it has not gone off. One whose delivery has begun may still
+  /// arrive.
+  /// @param name 1 to 200 bytes of valid UTF-8 without NUL
+  /// @throws std::invalid_argument where the name is another one
+  template <class C>
+  auto at(std::string name, std::chrono::system_clock::time_point time,
+          C command) && {
+    detail::check_timer_name(name);
+    return std::move(*this).set(std::move(name), time, std::move(command));
   }
 
   /// The same so long after now, by this machine's clock.
   template <class Rep, class Period, class C>
   auto after(std::chrono::duration<Rep, Period> time, C command) && {
-    using clock = std::chrono::system_clock;
-    return std::move(*this).at(
-      clock::now() + std::chrono::duration_cast<clock::duration>(time),
-      std::move(command));
+    return std::move(*this).at(from_now(time), std::move(command));
+  }
+
+  template <class Rep, class Period, class C>
+  auto after(std::string name, std::chrono::duration<Rep, Period> time,
+             C command) && {
+    return std::move(*this).at(std::move(name), from_now(time),
+                               std::move(command));
+  }
+
+  /// Takes the entity's timer with this name away, if there is one that has not
+  /// gone off. One whose delivery has begun may still arrive.
+  /// @throws std::invalid_argument where no timer can have this name
+  auto cancel(std::string name) && {
+    detail::check_timer_name(name);
+    return std::move(*this).add(detail::cancelled{std::move(name)});
   }
 
   // -- access for decisions ---------------------------------------------------
@@ -214,6 +243,23 @@ public:
   Messages& messages() noexcept { return messages_; }
 
 private:
+  template <class Rep, class Period>
+  static auto from_now(std::chrono::duration<Rep, Period> time) {
+    using clock = std::chrono::system_clock;
+    return clock::now() + std::chrono::duration_cast<clock::duration>(time);
+  }
+
+  template <class C>
+  auto set(std::string name, std::chrono::system_clock::time_point time,
+           C command) && {
+    return std::move(*this).add(detail::sent<C, true>{
+      {},
+      {},
+      std::chrono::time_point_cast<timestamp::duration>(time),
+      std::move(command),
+      std::move(name)});
+  }
+
   template <class M>
   auto add(M message) && {
     static_assert(!std::is_same_v<Events, std::tuple<>>,

@@ -20,7 +20,8 @@ namespace evented {
 
 // -- decision -----------------------------------------------------------------
 
-/// A message that an accepted command of the entity type `E` sends.
+/// A message that an accepted command of the entity type `E` sends, or the timer
+/// that it cancels.
 template <class E>
 struct outgoing {
   /// The name of the receiver, empty where it is the entity itself.
@@ -30,7 +31,13 @@ struct outgoing {
   std::optional<entity_id> id;
   /// When; nothing: at once.
   std::optional<timestamp> due;
+  /// Holds nothing where a timer is cancelled.
   typename messages_of<E>::variant value;
+  /// The name of a timer, or empty.
+  std::string timer = {};
+
+  /// Returns whether this takes a timer away and sends nothing.
+  [[nodiscard]] bool cancels() const noexcept { return value.index() == 0; }
 
   /// Returns the message as an `M`, or null where it is another one.
   template <class M>
@@ -172,7 +179,11 @@ private:
                     "entity itself");
     if constexpr (messages_of<E>::template contains<type>)
       to.push_back({std::move(from.target), std::move(from.id), from.due,
-                    std::move(from.value)});
+                    std::move(from.value), std::move(from.timer)});
+  }
+
+  static void take_message(std::vector<outgoing<E>>& to, cancelled& from) {
+    to.push_back({{}, {}, {}, {}, std::move(from.timer)});
   }
 
   std::variant<accepted_type, Rejections...> value_;

@@ -47,7 +47,8 @@ struct claimed_messages {
   /// Of one entity and target at most one: the next one waits until this one is
   /// completed.
   std::vector<claimed_message> messages;
-  /// After how long the next message that has a time falls due.
+  /// After how long the next message that has a time falls due, or zero where
+  /// there is more to look at than one call does.
   std::optional<std::chrono::milliseconds> next = {};
 };
 

@@ -77,15 +77,23 @@ struct remembered_command {
 
 /// A message that goes out once the events of its command are durable.
 struct outgoing_message {
-  /// The name of the receiver.
+  /// The name of the receiver. Does not begin with a line feed.
   std::string target;
   std::string message;
   /// When, by the database's clock; nothing: at once.
   std::optional<timestamp> due = {};
+  /// The name of a timer, whose target is empty, or empty. What the entity has
+  /// in the outbox under this name goes away.
+  std::string timer = {};
+  /// Whether that is all, and there is no message.
+  bool cancels = false;
 };
 
 /// Checks whether `id` can be a command ID.
 bool valid_command_id(std::string_view id) noexcept;
+
+/// Checks whether `name` can be the name of a timer.
+bool valid_timer_name(std::string_view name) noexcept;
 
 /// What one command asks to be stored, or to be checked, and what came of it.
 /// A check holds where the entity was at its version right after the steps
@@ -104,7 +112,8 @@ struct append_step {
   std::shared_ptr<const void> typed;
   /// Remembered together with the events; nothing for a command without an ID.
   std::optional<command_record> record = {};
-  /// Stored together with the events, of which there is at least one then.
+  /// Stored together with the events, of which there is at least one then, in
+  /// this order: of several with the name of one timer the last one counts.
   std::vector<outgoing_message> messages = {};
 
   // -- what came of it --------------------------------------------------------

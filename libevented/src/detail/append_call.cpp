@@ -101,8 +101,12 @@ struct message_arrays {
   void add(std::int32_t step, const std::vector<outgoing_message>& from) {
     for (auto& x : from) {
       steps.add_int32(step);
-      targets.add(x.target);
-      messages.add(x.message);
+      // What the append function takes for a timer with a name.
+      targets.add(x.timer.empty() ? x.target : "\n" + x.timer);
+      if (x.cancels)
+        messages.add_null();
+      else
+        messages.add(x.message);
       if (x.due)
         due.add_timestamp(*x.due);
       else

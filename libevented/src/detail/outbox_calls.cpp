@@ -41,6 +41,10 @@ claimed_messages outbox_calls::claim(const message_claim& what) {
     static_cast<std::uint64_t>(what.lease.count()), std::uint64_t{what.limit});
   claimed_messages result;
   for (const auto& row : found) {
+    if (row[0].is_null()) {
+      result.next = std::chrono::milliseconds{0};
+      continue;
+    }
     auto& x = result.messages.emplace_back();
     x.id = pq::number(row[0]);
     x.claim = claim;
@@ -52,7 +56,7 @@ claimed_messages outbox_calls::claim(const message_claim& what) {
     x.attempts = static_cast<std::uint32_t>(pq::number(row[6]));
   }
   // Whoever gets as many as asked for comes back at once.
-  if (result.messages.size() < what.limit) {
+  if (!result.next && result.messages.size() < what.limit) {
     auto next = db_.call("evented_next_message", what.type_name, targets());
     if (!next[0][0].is_null())
       // It may have fallen due since.
@@ -70,7 +74,12 @@ void outbox_calls::settle(std::span<const settled_message> batch) {
   array_builder delays{int8_oid};
   array_builder failed{bool_oid};
   std::size_t delivered = 0;
-  for (auto& x : batch) {
+  // In the order in which appends take timers away, so that two cannot wait for
+  // each other.
+  std::vector<settled_message> in_order{batch.begin(), batch.end()};
+  std::sort(in_order.begin(), in_order.end(),
+            [](auto& a, auto& b) { return a.id < b.id; });
+  for (auto& x : in_order) {
     auto id = static_cast<std::int64_t>(x.id);
     if (!x.again) {
       done.add_int64(id);

@@ -10,8 +10,9 @@ namespace {
 
 /// The migrations in order; the first makes version 1.
 constexpr std::string_view migrations[]
-  = {sql::m0001_journal,  sql::m0002_tags,         sql::m0003_projections,
-     sql::m0004_entities, sql::m0005_event_shapes, sql::m0006_outbox};
+  = {sql::m0001_journal,     sql::m0002_tags,         sql::m0003_projections,
+     sql::m0004_entities,    sql::m0005_event_shapes, sql::m0006_outbox,
+     sql::m0007_outbox_lanes};
 
 constexpr std::size_t newest = std::size(migrations);
 

@@ -56,9 +56,23 @@ protected:
       [&] { return session->waiting_targets("parcel").empty(); });
   }
 
-  std::size_t events(std::int64_t id, const std::string& type = "parcel") {
+  std::vector<stored_event> load(std::int64_t id, const std::string& type) {
     load_request what{type, id, 0};
-    return store->connect()->load({&what, 1}, 1000)[0].events.size();
+    return store->connect()->load({&what, 1}, 1000)[0].events;
+  }
+
+  std::size_t events(std::int64_t id, const std::string& type = "parcel") {
+    return load(id, type).size();
+  }
+
+  /// Returns the numbers that have rung.
+  std::set<std::string> rung(std::int64_t id) {
+    std::set<std::string> result;
+    for (auto& x : load(id, "parcel"))
+      if (x.name == "rung")
+        result.insert(
+          std::to_string(decode<test::rung>(codec::json, x.payload).number));
+    return result;
   }
 
   journal_options options;
@@ -303,6 +317,58 @@ TEST_P(outboxes, a_later_timer_does_not_hold_up_an_earlier_one) {
   here->ask(region, 1, set_alarm{3'600'000});
   here->ask(region, 1, set_alarm{50});
   ASSERT_TRUE(wait_until([&] { return here->query(region, 1) == "1"; }));
+}
+
+TEST_P(outboxes, a_timer_takes_the_place_of_the_one_of_its_name) {
+  auto region = here->spawn<parcel>(quick());
+  here->ask(region, 1, schedule{"t", 3'600'000, 1});
+  here->ask(region, 1, schedule{"u", 3'600'000, 2});
+  here->ask(region, 2, schedule{"t", 50, 3});
+  // Another process does not know the timer.
+  parcel_process there{store};
+  auto other = there.spawn<parcel>(quick());
+  there.ask(other, 1, schedule{"t", 50, 4});
+  there.ask(other, 1, schedule{"u", 50, 5});
+  ASSERT_TRUE(is_empty());
+  EXPECT_EQ(rung(1), (std::set<std::string>{"4", "5"}));
+  EXPECT_EQ(rung(2), std::set<std::string>{"3"});
+}
+
+TEST_P(outboxes, a_timer_is_cancelled_by_its_name) {
+  auto region = here->spawn<parcel>(quick());
+  here->ask(region, 1, schedule{"t", 300, 1});
+  here->ask(region, 1, call_off{"t"});
+  here->ask(region, 1, call_off{"no such"});
+  EXPECT_TRUE(is_empty());
+  here->ask(region, 1, schedule{"u", 400, 2});
+  ASSERT_TRUE(is_empty());
+  EXPECT_EQ(rung(1), std::set<std::string>{"2"});
+}
+
+TEST_P(outboxes, a_timer_that_a_dead_process_has_claimed_is_cancelled) {
+  auto region = here->spawn<parcel>();
+  here->ask(region, 1, schedule{"t", 2000, 1});
+  region = nullptr;
+  here.reset();
+  auto session = store->connect();
+  ASSERT_TRUE(wait_until([&] {
+    return session->claim_messages({"parcel", {""}, 300ms, 9}).messages.size()
+           == 1;
+  }));
+  here = std::make_unique<parcel_process>(store);
+  region = here->spawn<parcel>(quick());
+  here->ask(region, 1, call_off{"t"});
+  here->ask(region, 1, schedule{"u", 400, 2});
+  ASSERT_TRUE(is_empty());
+  EXPECT_EQ(rung(1), std::set<std::string>{"2"});
+}
+
+TEST_P(outboxes, a_timer_sets_itself_again_under_its_name) {
+  auto region = here->spawn<parcel>(quick());
+  here->ask(region, 1, tick{10});
+  ASSERT_TRUE(wait_until([&] { return here->query(region, 1) == "11"; }));
+  EXPECT_TRUE(is_empty());
+  EXPECT_EQ(events(1), 11u);
 }
 
 INSTANTIATE_TEST_SUITE_P(stores, outboxes,

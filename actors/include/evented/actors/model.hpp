@@ -302,7 +302,8 @@ private:
 
   static outgoing_message pack_one(const outgoing<E>& from,
                                    const decide_on& on) {
-    outgoing_message result{from.target, {}, from.due};
+    outgoing_message result{
+      from.target, {}, from.due, from.timer, from.cancels()};
     auto* to = from.target.empty() ? &on.id : from.id ? &*from.id : nullptr;
     std::visit(
       [&]<class M>(const M& x) {

@@ -2,8 +2,10 @@
 
 // Runs a handler, and checks what would show only in production. Not for users.
 
+#include <evented/testkit/sending.hpp>
 #include <evented/testkit/story.hpp>
 
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -39,6 +41,7 @@ struct result {
   std::optional<metadata_of<E>> metadata;
   std::optional<reply_of<reply_type>> reply;
   std::function<void(const E&)> effect;
+  detail::sending<E> sending;
   /// Keeps the rejection; null where there is none.
   std::shared_ptr<decision_type> rejection;
   /// The state afterwards, which is the old one unless `accepted()`.
@@ -74,9 +77,11 @@ result<E, C> decide(const story<E>& before, const C& cmd) {
   std::shared_ptr<decision_type> decision;
   std::function<std::string()> who = [] { return "the handler"; };
   try {
+    auto begin = std::chrono::system_clock::now();
     decision
       = std::make_shared<decision_type>(evented::detail::call_handle<C, E>(
         cmd, before.state, context<E>{before.id, before.version}));
+    auto end = std::chrono::system_clock::now();
     if (!decision->accepted()) {
       to.rejection = std::move(decision);
       return to;
@@ -93,6 +98,7 @@ result<E, C> decide(const story<E>& before, const C& cmd) {
       std::move(part.events));
     to.metadata = std::move(part.metadata);
     to.effect = std::move(part.effect);
+    to.sending = {std::move(part.messages), begin, end};
   } catch (...) {
     to.thrown = who() + " threw: " + what_was_thrown();
     to.state = before.state;
@@ -133,6 +139,7 @@ bool same_decision(const result<E, C>& a, const result<E, C>& b) {
   return a.thrown == b.thrown && same_rejection(a, b)
          && seems_same(*a.events, *b.events)
          && seems_same(a.metadata, b.metadata) && seems_same(a.reply, b.reply)
+         && same_sending(a.sending, b.sending)
          && static_cast<bool>(a.effect) == static_cast<bool>(b.effect);
 }
 
@@ -148,6 +155,8 @@ std::string show_all(const result<E, C>& x) {
   if constexpr (!std::is_void_v<typename result<E, C>::reply_type>)
     if (x.reply)
       text += "; reply " + show(*x.reply);
+  for (auto& line : x.sending.lines())
+    text += "; " + line;
   return text;
 }
 
@@ -187,6 +196,9 @@ complaints check(const story<E>& before, const C& cmd, const result<E, C>& x) {
   }
   for (auto& event : *x.events)
     std::visit([&](auto& original) { check_tags(original, found); }, event);
+  if (x.events->empty() && !x.sending.all().empty())
+    found.push_back("messages and timers go out with events, and this command "
+                    "stores none");
   try {
     if constexpr (!std::is_same_v<metadata_of<E>, no_metadata>)
       if (x.metadata)

@@ -212,6 +212,75 @@ public:
     return *this;
   }
 
+  // -- checks: messages and timers --------------------------------------------
+  //
+  // Each of these asks for one, in any order; what goes to the same receiver in
+  // the order in which it arrives there.
+
+  /// Expects this message to the actor with this name, or one for which
+  /// `expected` holds.
+  template <class M>
+  outcome& then_sends(std::string_view target, const M& expected) {
+    return sends<M>({target}, value_of(expected));
+  }
+
+  template <class M, std::invocable<const M&> F>
+  outcome& then_sends(std::string_view target, F expected) {
+    return sends<M>({target}, condition_on<M>(std::move(expected)));
+  }
+
+  /// Expects this command to the entity `id` of the type `Other`, or one for
+  /// which `expected` holds.
+  template <class Other, class M>
+  outcome& then_sends_to(typename Other::id_type id, const M& expected) {
+    return sends<M>({Other::type_name, entity_id{std::move(id)}},
+                    value_of(expected));
+  }
+
+  template <class Other, class M, std::invocable<const M&> F>
+  outcome& then_sends_to(typename Other::id_type id, F expected) {
+    return sends<M>({Other::type_name, entity_id{std::move(id)}},
+                    condition_on<M>(std::move(expected)));
+  }
+
+  /// Expects a timer without a name that goes off at this time, or so long after
+  /// the handler was called.
+  template <class M>
+  outcome& then_sets_timer(detail::timer_time when, const M& expected) {
+    return sets_timer("", when, expected);
+  }
+
+  /// Expects a timer with this name.
+  template <class M>
+  outcome& then_sets_timer(std::string_view name, detail::timer_time when,
+                           const M& expected) {
+    return sets_timer(name, when, expected);
+  }
+
+  /// Expects that the timer with this name is cancelled.
+  outcome& then_cancels_timer(std::string_view name) {
+    settle();
+    if (!result_.sending.take_cancelled(name))
+      report_sending("no " + detail::show_timer(name));
+    return *this;
+  }
+
+  /// Expects that nothing is sent: no message, no timer, and none cancelled.
+  outcome& then_sends_nothing() {
+    settle();
+    if (auto lines = result_.sending.lines(); !lines.empty())
+      report("something is sent", {"nothing"}, std::move(lines));
+    return *this;
+  }
+
+  /// Expects that nothing is sent that was not asked for before.
+  outcome& then_sends_nothing_else() {
+    settle();
+    if (auto lines = result_.sending.lines(true); !lines.empty())
+      report("something else is sent", {"nothing else"}, std::move(lines));
+    return *this;
+  }
+
   // -- properties -------------------------------------------------------------
 
   /// Returns whether the command was accepted.
@@ -219,6 +288,11 @@ public:
 
   /// Returns the events of this command, none where it was not accepted.
   const event_list& events() const noexcept { return *result_.events; }
+
+  /// Returns what this command sends, with the timers that it sets and cancels.
+  const std::vector<outgoing<E>>& messages() const noexcept {
+    return result_.sending.all();
+  }
 
   /// Returns the state afterwards.
   const E& state() const noexcept { return result_.state; }
@@ -286,6 +360,68 @@ private:
         "`events`");
       to.emplace_back(std::forward<T>(x));
     }
+  }
+
+  /// What a test expects of a message.
+  template <class F>
+  struct expectation {
+    F holds;
+    std::string text;
+  };
+
+  template <class T>
+  static auto value_of(const T& x) {
+    auto holds = [&x](const T& is) { return same(x, is); };
+    return expectation<decltype(holds)>{holds, detail::show_named(x)};
+  }
+
+  template <class T, class F>
+  static auto condition_on(F f) {
+    auto holds = [f](const T& is) mutable { return detail::holds(f, is); };
+    return expectation<decltype(holds)>{holds, std::string{event_name<T>()}
+                                                 + " that meets the condition"};
+  }
+
+  template <class M>
+  static consteval void check_message() {
+    static_assert(messages_of<E>::template contains<M>,
+                  "evented: then_sends(..) and then_sets_timer(..) take a type "
+                  "from the entity's list `messages`");
+  }
+
+  template <class M, class F>
+  outcome& sends(const detail::receiver& to, expectation<F> expected) {
+    check_message<M>();
+    settle();
+    if constexpr (messages_of<E>::template contains<M>)
+      if (!result_.sending.template take_message<M>(to, expected.holds))
+        report_sending("to " + detail::show_receiver(to.target, to.id) + ": "
+                       + expected.text);
+    return *this;
+  }
+
+  template <class M>
+  outcome& sets_timer(std::string_view name, const detail::timer_time& when,
+                      const M& cmd) {
+    check_message<M>();
+    settle();
+    auto expected = value_of(cmd);
+    if constexpr (messages_of<E>::template contains<M>)
+      if (!result_.sending.template take_timer<M>(name, when, expected.holds))
+        report_sending(detail::show_timer(name)
+                       + result_.sending.show_time(when) + ": "
+                       + expected.text);
+    return *this;
+  }
+
+  void report_sending(std::string expected) {
+    auto lines = result_.sending.lines();
+    if (!result_.accepted())
+      report("the command is not accepted", {std::move(expected)});
+    else
+      report("this is not sent", {std::move(expected)},
+             lines.empty() ? std::vector<std::string>{"nothing"}
+                           : std::move(lines));
   }
 
   /// Compares `is` with a value, or asks a function about it.
