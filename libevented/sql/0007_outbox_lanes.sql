@@ -7,8 +7,8 @@
 --   L1  The first committed message of a lane has the mark `head`.
 --
 -- Others may have it too. A claim that meets such a one takes the mark away, so
--- each message is looked at once, and then not before the one before it is gone.
--- Where it is in the lane never changes. Why L1 holds, whatever runs at once:
+-- a message is looked at once, and then not until those before it are gone. Why
+-- L1 holds, whatever runs at once:
 --
 --  * An insert marks all but those that follow an insert of the same command. It
 --    looks at nobody else's rows, and waits for nobody.
@@ -16,16 +16,18 @@
 --    before it. Whoever deletes that one has to wait until this is committed,
 --    and then sees it. What is being deleted is skipped, as is what another claim
 --    looks at: a claim never waits.
---  * A delete, the operator's too, marks the first message that is left, in
---    statements that begin when the rows are deleted, so they see what a claim
---    has done that held a lock until then. The first one gets a key-share lock.
---    Where somebody is deleting it, this waits, and goes on to the next one
---    once it is gone. Where a message is left before all those that were
---    deleted, whoever deletes that one has to do the same and will find what is
---    left then: his delete either waits for the lock of this one, or this one
---    for his. Neither waits for a message before its own, so they do not wait
---    for each other.
---  * All of this wants that a statement sees what was committed before it began.
+--  * A delete, the operator's too, marks the first message that is left. It looks
+--    for that one in a statement that begins after its rows are deleted, so it
+--    sees what a claim has done that had locked one of them. It takes a key-share
+--    lock on what it finds. Where somebody else is deleting that one, it waits,
+--    and goes on to the next one; whoever deletes it later has to wait, and then
+--    finds what is left himself.
+--  * Where a message is left before all those that were deleted, a delete marks
+--    nothing: that one has the mark, and if somebody is deleting it, he will look
+--    as well. So nobody waits for a message before his own, and two who delete
+--    from a lane do not wait for each other.
+--  * All of this wants statements that see what was committed before they began,
+--    and places that do not change. Two triggers see to that.
 
 alter table {schema}.outbox add column head boolean not null default true;
 
@@ -74,7 +76,9 @@ begin
             and x.timer = o.timer
           limit 1) as old
        order by old.id);
-    delete from {schema}.outbox where id = any (v_gone);
+    if v_gone <> '{}' then
+      delete from {schema}.outbox where id = any (v_gone);
+    end if;
 
     select array_agg(step order by place),
            array_agg(case when timer is null then target else '' end
@@ -228,7 +232,7 @@ as $body$
   select name from t where name is not null
 $body$;
 
--- Marks the messages that come next, see L1.
+-- Marks what comes next where messages are deleted, see L1.
 create function {schema}.mark_heads() returns trigger
 language plpgsql volatile
 set enable_seqscan = off set enable_bitmapscan = off set jit = off
@@ -274,6 +278,7 @@ create trigger mark_heads after delete on {schema}.outbox
   referencing old table as gone
   for each statement execute function {schema}.mark_heads();
 
+-- Keeps messages where they are in their lane, see L1.
 create function {schema}.keep_place() returns trigger
 language plpgsql as $body$
 begin

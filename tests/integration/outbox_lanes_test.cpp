@@ -297,6 +297,24 @@ TEST_F(outbox_lanes, refuse_what_would_break_them) {
   EXPECT_EQ(show_claimed(), "1");
 }
 
+TEST_F(outbox_lanes, go_on_behind_a_pooler_whatever_its_sessions_begin_with) {
+  auto name = "strict_" + options.schema;
+  db.exec("create database " + name);
+  db.exec("alter database " + name
+          + " set default_transaction_isolation = 'serializable'");
+  options.url = test::server().url(name);
+  options.pooler = pooler::transaction;
+  session = open_store(options)->connect();
+  send("x", 2);
+  for (auto expected : {"1", "2"}) {
+    auto found = claim();
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].message, expected);
+    complete(found[0]);
+  }
+  EXPECT_EQ(show_claimed(), "");
+}
+
 TEST_F(outbox_lanes, stand_all_that_happens_at_once) {
   constexpr auto senders = 3;
   constexpr auto workers = 3;

@@ -92,14 +92,30 @@ void outbox_calls::settle(std::span<const settled_message> batch) {
     delays.add_int64(x.again->count());
     failed.add_bool(x.failed);
   }
-  if (delivered > 0)
-    db_.call("evented_complete_messages", pq::binary{std::move(done).finish()},
-             pq::binary{std::move(done_claims).finish()});
-  if (delivered < batch.size())
-    db_.call("evented_postpone_messages", pq::binary{std::move(again).finish()},
-             pq::binary{std::move(again_claims).finish()},
-             pq::binary{std::move(delays).finish()},
-             pq::binary{std::move(failed).finish()});
+  auto run = [&] {
+    if (delivered > 0)
+      db_.call("evented_complete_messages",
+               pq::binary{std::move(done).finish()},
+               pq::binary{std::move(done_claims).finish()});
+    if (delivered < batch.size())
+      db_.call("evented_postpone_messages",
+               pq::binary{std::move(again).finish()},
+               pq::binary{std::move(again_claims).finish()},
+               pq::binary{std::move(delays).finish()},
+               pq::binary{std::move(failed).finish()});
+  };
+  if (options_.pooler != pooler::transaction)
+    return run();
+  // What moves up is told by what was committed meanwhile, and behind a pooler
+  // the session's isolation level cannot be trusted.
+  db_.exec("begin isolation level read committed");
+  try {
+    run();
+    db_.exec("commit");
+  } catch (const sql_error&) {
+    db_.exec("rollback");
+    throw;
+  }
 }
 
 std::vector<std::string>

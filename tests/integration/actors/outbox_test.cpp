@@ -352,7 +352,7 @@ TEST_P(outboxes, a_timer_that_a_dead_process_has_claimed_is_cancelled) {
   here.reset();
   auto session = store->connect();
   ASSERT_TRUE(wait_until([&] {
-    return session->claim_messages({"parcel", {""}, 300ms, 9}).messages.size()
+    return session->claim_messages({"parcel", {""}, 1h, 9}).messages.size()
            == 1;
   }));
   here = std::make_unique<parcel_process>(store);
