@@ -94,7 +94,10 @@ void checking::check_effects() {
 
 void checking::check_answers() {
   for (auto& x : history_.calls) {
-    if (!x.answer || forgiven(x))
+    if (!x.answer)
+      continue;
+    check_reason(x);
+    if (forgiven(x))
       continue;
     if (x.answer->as == "accepted" && events_of(x) > 0)
       check_accepted(x);
@@ -102,6 +105,32 @@ void checking::check_answers() {
              || x.answer->as == "unexpected_version")
       check_state(x);
   }
+}
+
+void checking::check_reason(const call& x) {
+  auto& as = x.answer->as;
+  auto may = [&] {
+    if (as == "seen")
+      return is_query(x);
+    if (as == "accepted")
+      return x.verb == "add" || x.verb == "take_out";
+    if (as == "rejected")
+      return x.verb == "take_out";
+    if (as == "unexpected_version")
+      return x.expected.has_value();
+    // A query stores nothing, so there is nothing to be unsure of.
+    if (as == "outcome_unknown")
+      return !is_query(x);
+    if (as == "invalid_event")
+      return x.verb == "spoil";
+    if (as == "handler_failed")
+      return x.verb == "stumble";
+    return as == "lost" || as == "unavailable" || as == "conflict"
+           || as == "overloaded" || as == "shutting_down";
+  };
+  if (!may())
+    complain(to_string(x) + " was answered with " + to_string(*x.answer)
+             + " for no reason");
 }
 
 void checking::check_accepted(const call& x) {
@@ -140,11 +169,9 @@ void checking::check_state(const call& x) {
   if (x.answer->total && *x.answer->total != where.total(version))
     complain(told + ", but the total is " + std::to_string(where.total(version))
              + " there");
-  if (x.answer->as == "rejected"
-      && (x.verb != "take_out" || x.amount <= x.answer->total.value_or(0)))
+  if (x.answer->as == "rejected" && x.amount <= x.answer->total.value_or(0))
     complain(to_string(x) + " was rejected without a reason");
-  if (x.answer->as == "unexpected_version"
-      && x.expected.value_or(version) == version)
+  if (x.answer->as == "unexpected_version" && x.expected == version)
     complain(told + ", which it expected");
 }
 

@@ -18,6 +18,8 @@ namespace evented::test::nemesis {
 ///    first) has stored nothing, and every call was answered.
 ///  - A command with an ID has one answer, however often it was sent, and is
 ///    remembered with it.
+///  - No answer comes without a reason: only a query is seen, only a handler that
+///    throws fails, only a bad event is invalid.
 ///  - Each answer tells a state that existed, and each entity is linearizable:
 ///    there is an order of its commands, rejections and confirmed queries that
 ///    agrees with their versions and with real time.

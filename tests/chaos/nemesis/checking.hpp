@@ -77,6 +77,7 @@ private:
     return history_.lossy_failover && x.begun < *history_.lossy_failover;
   }
 
+  void check_reason(const call& x);
   void check_accepted(const call& x);
   void check_state(const call& x);
   void check_remembered(const remembered& x);

@@ -178,11 +178,10 @@ history read(std::istream& from) {
 // -- writing ------------------------------------------------------------------
 
 std::string to_line(const call& x) {
-  json result{{"line", "invoke"},     {"call", x.number},
-              {"client", x.client},   {"process", x.process},
-              {"entity", x.entity},   {"verb", x.verb},
-              {"key", x.key},         {"amount", x.amount},
-              {"parts", x.parts}};
+  json result{
+    {"line", "invoke"},     {"call", x.number},   {"client", x.client},
+    {"process", x.process}, {"entity", x.entity}, {"verb", x.verb},
+    {"key", x.key},         {"amount", x.amount}, {"parts", x.parts}};
   if (!x.id.empty())
     result["id"] = x.id;
   if (x.expected)
