@@ -134,7 +134,7 @@ void bed::end(std::size_t which) {
     book_.fault("process " + x->name() + " does not end well: " + how);
 }
 
-std::string bed::wait_for_progress() {
+std::string bed::wait_for_progress(std::size_t commands) {
   std::array<std::pair<std::shared_ptr<vault_process>, std::size_t>,
              process_count>
     before;
@@ -146,7 +146,8 @@ std::string bed::wait_for_progress() {
       stuck.clear();
       for (std::size_t i = 0; i < process_count; ++i) {
         auto now = process(i);
-        if (now->accepted() <= (now == before[i].first ? before[i].second : 0))
+        auto from = now == before[i].first ? before[i].second : 0;
+        if (now->accepted() < from + commands)
           stuck += ' ' + now->name();
       }
       return stuck.empty();

@@ -88,9 +88,9 @@ public:
   /// Lets a process end in good order; one that is not quite there is killed.
   void end(std::size_t which);
 
-  /// Waits until each process has accepted something more. Returns what is
+  /// Waits until each process has accepted so many commands more. Returns what is
   /// wrong, an empty text where nothing is.
-  [[nodiscard]] std::string wait_for_progress();
+  [[nodiscard]] std::string wait_for_progress(std::size_t commands = 1);
 
   // -- the database -----------------------------------------------------------
 
