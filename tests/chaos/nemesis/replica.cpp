@@ -14,8 +14,6 @@ using namespace std::literals;
 
 namespace {
 
-constexpr auto socket_name = ".s.PGSQL.5432";
-
 dev::postgres_options options_at(const std::filesystem::path& directory) {
   dev::postgres_options result;
   result.directory = directory;
@@ -27,9 +25,7 @@ dev::postgres_options options_at(const std::filesystem::path& directory) {
 } // namespace
 
 replicated_server::replicated_server()
-  : directory_(dev::detail::make_temporary(dev::detail::server_account())),
-    sockets_(directory_ / "sockets") {
-  std::filesystem::create_directory(sockets_);
+  : directory_(dev::detail::make_temporary(dev::detail::server_account())) {
   primary_.emplace(options_at(directory_ / "primary"));
   copy_primary();
   standby_.emplace(options_at(directory_ / "standby"));
@@ -42,7 +38,7 @@ replicated_server::replicated_server()
         },
         60s))
     throw std::runtime_error("the standby does not stream");
-  point_to(*primary_);
+  address_.point_to(*primary_);
 }
 
 replicated_server::~replicated_server() {
@@ -70,14 +66,6 @@ void replicated_server::copy_primary() {
   if (status != 0)
     throw std::runtime_error("pg_basebackup failed: "
                              + dev::detail::read_file(log));
-}
-
-void replicated_server::point_to(const dev::postgres& server) {
-  // In one step, so that clients find one or the other.
-  auto next = sockets_ / "next";
-  std::filesystem::create_symlink(server.socket_directory() / socket_name,
-                                  next);
-  std::filesystem::rename(next, sockets_ / socket_name);
 }
 
 void replicated_server::make_synchronous() {
@@ -110,7 +98,7 @@ void replicated_server::fail_over() {
   observer db{standby_->url()};
   if (db.value("select pg_promote(true, 60)") != "t")
     throw std::runtime_error("the standby is not promoted");
-  point_to(*standby_);
+  address_.point_to(*standby_);
   primary_.reset();
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "support/moving_address.hpp"
+
 #include <evented/dev/postgres.hpp>
 
 #include <filesystem>
@@ -21,7 +23,7 @@ public:
 
   /// Returns the directory in which clients find the primary's socket.
   [[nodiscard]] const std::filesystem::path& sockets() const {
-    return sockets_;
+    return address_.directory();
   }
 
   /// Lets commits wait for the standby from now on.
@@ -36,10 +38,9 @@ public:
 
 private:
   void copy_primary();
-  void point_to(const dev::postgres& server);
 
   std::filesystem::path directory_;
-  std::filesystem::path sockets_;
+  moving_address address_;
   std::optional<dev::postgres> primary_;
   std::optional<dev::postgres> standby_;
   pid_t receiver_ = 0;
