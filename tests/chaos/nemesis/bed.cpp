@@ -102,6 +102,7 @@ void bed::start(std::size_t which) {
   auto before = process(which);
   if (before != nullptr && before->running())
     return;
+  kill(which);
   // The time limits differ: one process gives up on locks, the other is cut off
   // in the middle of a statement.
   auto limits
@@ -121,17 +122,22 @@ void bed::start(std::size_t which) {
   processes_[which] = std::move(life);
 }
 
+void bed::note_end(const vault_process& which, const std::string& how) {
+  if (how != "signal 9" && how != "gone before")
+    complaints_ += "process " + which.name() + " has ended with " + how + '\n';
+}
+
 void bed::kill(std::size_t which) {
   if (auto x = process(which))
-    x->kill();
+    note_end(*x, x->kill());
 }
 
 void bed::end(std::size_t which) {
   auto x = process(which);
-  if (x == nullptr || !x->ready())
-    kill(which);
-  else if (auto how = x->end(); how != "exit 0")
-    book_.fault("process " + x->name() + " does not end well: " + how);
+  if (x != nullptr && x->ready())
+    if (auto how = x->end(); how != "exit 0")
+      complaints_ += "process " + x->name() + " was told to end: " + how + '\n';
+  kill(which);
 }
 
 std::string bed::wait_for_progress(std::size_t commands) {
@@ -258,8 +264,9 @@ std::string bed::ask_all() {
 }
 
 std::string bed::settle() {
-  stop_clients();
+  // First, since an answer may wait for that.
   undo_faults();
+  stop_clients();
   if (!wait_until([this] { return database_answers(); }, long_enough))
     return "the database does not come back\n";
   for (auto& row : db_.query("select gid from pg_prepared_xacts"))
@@ -294,11 +301,9 @@ std::string bed::settle() {
   if (!caught_up)
     wrong += "the view does not catch up\n";
   for (std::size_t i = 0; i < process_count; ++i)
-    if (auto how = process(i)->end(); how != "exit 0")
-      wrong += "process " + process(i)->name() + " does not end well: " + how
-               + '\n';
+    end(i);
   write_down();
-  return wrong;
+  return wrong + complaints_;
 }
 
 void bed::write_down() {

@@ -109,6 +109,7 @@ public:
 
 private:
   void make_journal();
+  void note_end(const vault_process& which, const std::string& how);
   void watch();
   void undo_faults();
   bool database_answers();
@@ -126,6 +127,8 @@ private:
   mutable std::mutex mutex_;
   std::array<std::shared_ptr<vault_process>, process_count> processes_;
   std::array<unsigned, process_count> lives_{};
+  /// What the processes have done that nobody asked for.
+  std::string complaints_;
   std::map<std::string, foreign_session> sessions_;
   std::unique_ptr<clients> clients_;
   std::mutex watching_;

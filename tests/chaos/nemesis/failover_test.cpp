@@ -66,6 +66,7 @@ void run(const std::string& name, bool synchronous, F check_loss) {
   auto seed = first_seed();
   auto end = std::chrono::steady_clock::now() + more_rounds(0.1);
   do {
+    std::cout << "seed " << seed << std::endl;
     recorder book{seed, name};
     auto wrong = fail_over(synchronous, book, seed);
     EXPECT_EQ(verdict(book, wrong, "failover." + name, seed), "");

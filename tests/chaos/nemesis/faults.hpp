@@ -17,7 +17,7 @@ struct fault {
   /// How long it lasts.
   std::chrono::milliseconds least{300};
   std::chrono::milliseconds most{1200};
-  std::function<void(bed&, dice&)> strike;
+  std::function<void(bed&, dice&)> strike = nullptr;
   std::function<void(bed&)> mend = nullptr;
 };
 

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <iostream>
+#include <map>
 
 using namespace std::literals;
 
@@ -50,6 +51,7 @@ protected:
     auto seed = first_seed();
     auto end = std::chrono::steady_clock::now() + more_rounds(0.4);
     do {
+      std::cout << "seed " << seed << std::endl;
       recorder book{seed, name};
       std::string wrong;
       {
@@ -73,6 +75,31 @@ private:
 
 std::unique_ptr<small_volume> nemesis::volume_;
 std::optional<evented::dev::postgres> nemesis::server_;
+
+TEST(plan, is_the_same_for_the_same_seed) {
+  faults some{{"a", 10ms, 400ms}, {"b", 10ms, 400ms}, {"c", 10ms, 400ms}};
+  auto text = [](const std::vector<planned>& plan) {
+    std::string result;
+    for (auto& x : plan)
+      result += std::to_string(x.at.count()) + ' '
+                + std::to_string(x.lasts.count()) + ' '
+                + std::to_string(x.which) + ' ' + std::to_string(x.seed) + '\n';
+    return result;
+  };
+  EXPECT_EQ(text(plan_of_many(some, 7, 5s)), text(plan_of_many(some, 7, 5s)));
+  EXPECT_NE(text(plan_of_many(some, 7, 5s)), text(plan_of_many(some, 8, 5s)));
+  EXPECT_EQ(text(plan_of_each(some, 7)), text(plan_of_each(some, 7)));
+}
+
+TEST(plan, strikes_with_no_fault_that_is_at_work_already) {
+  faults some{{"a", 1ms, 4000ms}, {"b", 1ms, 4000ms}};
+  std::map<std::size_t, std::chrono::milliseconds> until;
+  for (auto& x : plan_of_many(some, 7, 600s)) {
+    EXPECT_GT(x.at, until[x.which] - 1ms);
+    until[x.which] = x.at + x.lasts;
+  }
+  EXPECT_EQ(until.size(), 2u);
+}
 
 TEST_F(nemesis, one_fault_at_a_time) {
   run("one_fault_at_a_time", [](bed& at, const faults& of, auto seed) {

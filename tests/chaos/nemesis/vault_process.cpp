@@ -1,5 +1,7 @@
 #include "chaos/nemesis/vault_process.hpp"
 
+#include "chaos/application.hpp"
+
 #include <signal.h>
 #include <sstream>
 
@@ -87,17 +89,18 @@ reply vault_process::ask(call x) {
   process_.tell(to_words(x));
   std::unique_lock guard{mutex_};
   auto& answer = open_.at(x.number);
-  changed_.wait(guard, [&] { return answer.has_value(); });
-  auto result = *answer;
+  changed_.wait_for(guard, 2 * patience, [&] { return answer.has_value(); });
+  auto result = answer.value_or(reply{});
   open_.erase(x.number);
   return result;
 }
 
-void vault_process::kill() {
-  process_.kill();
+std::string vault_process::kill() {
+  auto how = process_.kill();
   // Its last words are in the pipe.
   std::unique_lock guard{mutex_};
   changed_.wait(guard, [this] { return gone_.load(); });
+  return how;
 }
 
 void vault_process::pause() {

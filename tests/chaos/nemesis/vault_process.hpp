@@ -49,11 +49,13 @@ public:
   [[nodiscard]] std::size_t accepted() const { return accepted_; }
 
   /// Writes a call down, sends it, and waits for its answer, which is `lost`
-  /// where the process goes first.
+  /// where the process goes first, and empty where none comes in two minutes.
   reply ask(call x);
 
-  /// Kills it with what it is doing.
-  void kill();
+  /// Kills it with what it is doing. Returns how it has ended: "signal 9", or
+  /// "gone before" where it was killed or told to end before, else it has
+  /// crashed.
+  std::string kill();
 
   /// Lets it stand still, as where its machine has no time for it, and go on.
   void pause();

@@ -133,7 +133,8 @@ entity_options<vault> restless() {
   result.command_timeout = nemesis::command_timeout;
   result.idle_timeout = std::chrono::milliseconds{150};
   result.max_awake = 8;
-  result.snapshots({.every = 5, .when_put_to_sleep = true});
+  // All are kept, to be compared with the events.
+  result.snapshots({.every = 5, .when_put_to_sleep = true, .keep = 10000});
   return result;
 }
 
