@@ -194,8 +194,8 @@ void bed::watch() {
   std::map<std::string, std::string> last;
   while (!stop_watching_) {
     {
-      // A line is never older than the look that it comes from, so that a
-      // failover is not between the two.
+      // The look and its line are one step, so that no failover is written down
+      // between them.
       std::lock_guard guard{watching_};
       try {
         for (auto& row : db.query("select 'totals ' || slice_from, seq_no, "
