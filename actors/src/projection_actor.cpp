@@ -216,6 +216,20 @@ void projection_actor::look() {
     });
 }
 
+bool projection_actor::is_elsewhere(resident& mine, const range_status& range) {
+  if (mine.epoch < range.epoch)
+    return true;
+  // Less than what the runner has said may be what was found before it said so,
+  // or come from a standby that took over and had missed that. A look that has
+  // begun since tells.
+  auto said = std::pair{mine.epoch, mine.seq_no};
+  if (std::pair{range.epoch, range.seq_no} >= said) {
+    mine.doubted.reset();
+    return false;
+  }
+  return std::exchange(mine.doubted, said) == said;
+}
+
 void projection_actor::on_status() {
   auto now = clock::now();
   auto behind = false;
@@ -234,8 +248,7 @@ void projection_actor::on_status() {
         start_runner(range, limit_of(range));
     } else {
       seam::send(this, mine->second.actor, range_limit{limit_of(range)});
-      // What was found may be older than what the runner has said since.
-      if (mine->second.epoch != 0 && mine->second.epoch < range.epoch)
+      if (mine->second.epoch != 0 && is_elsewhere(mine->second, range))
         seam::send(this, mine->second.actor, range_recheck{});
     }
   }

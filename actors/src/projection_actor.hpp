@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace evented::detail {
@@ -38,6 +39,8 @@ private:
     std::uint64_t epoch = 0;
     std::uint64_t seq_no = 0;
     std::string error;
+    /// What the last look has found to be less in the database.
+    std::optional<std::pair<std::uint64_t, std::uint64_t>> doubted;
   };
 
   /// When a range was last seen to move.
@@ -70,6 +73,10 @@ private:
   void look();
 
   void on_status();
+
+  /// Returns whether the database does not know of the lease of a runner any
+  /// more.
+  static bool is_elsewhere(resident& mine, const range_status& range);
 
   void start_runner(const range_status& range, std::uint64_t limit);
 

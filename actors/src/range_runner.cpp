@@ -46,16 +46,12 @@ range_runner::range_runner(caf::actor_config& cfg,
 }
 
 caf::behavior range_runner::make_behavior() {
-  auto self = caf::actor_cast<caf::weak_actor_ptr>(this);
-  subscription_
-    = settings_->journal.watch().subscribe([self](std::uint64_t frontier) {
-        if (auto to = caf::actor_cast<caf::actor>(self))
-          seam::anon_send(to, frontier_moved{frontier});
-      });
   acquire();
   return {
     [](session_done& x) { x.job->then(x.job->failure); },
     [this](frontier_moved x) {
+      if (x.subscription != subscriptions_)
+        return;
       frontier_ = std::max(frontier_, x.frontier);
       pump();
     },
@@ -143,7 +139,20 @@ void range_runner::acquire() {
       read_up_to_ = lease_.seq_no;
       phase_ = phase::running;
       tell();
-      pump();
+      follow();
+    });
+}
+
+void range_runner::follow() {
+  // The frontier that was known belongs to the connection that is gone. The
+  // server may be another one now, a standby that had missed commits, and draw
+  // those numbers again: to read up to there would skip what is on its way.
+  frontier_ = 0;
+  auto self = caf::actor_cast<caf::weak_actor_ptr>(this);
+  subscription_ = settings_->journal.watch().subscribe(
+    [self, n = ++subscriptions_](std::uint64_t frontier) {
+      if (auto to = caf::actor_cast<caf::actor>(self))
+        seam::anon_send(to, frontier_moved{frontier, n});
     });
 }
 

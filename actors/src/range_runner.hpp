@@ -69,6 +69,9 @@ private:
 
   void acquire();
 
+  /// Learns the frontier anew, from a look that begins after the lease.
+  void follow();
+
   /// Ends the runner, whose handler does not run.
   void end();
 
@@ -139,6 +142,7 @@ private:
   phase phase_ = phase::acquiring;
   range_lease lease_;
   std::uint64_t frontier_ = 0;
+  std::uint64_t subscriptions_ = 0;
   /// Where the building of a version must stop for now.
   std::uint64_t limit_;
   /// Whether the handler's thread has something to do.

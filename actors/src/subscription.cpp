@@ -43,17 +43,20 @@ public:
         if (auto to = caf::actor_cast<caf::actor>(self))
           seam::anon_send(to, range_stop{});
       });
-    watching_
-      = settings_->journal.watch().subscribe([self](std::uint64_t frontier) {
-          if (auto to = caf::actor_cast<caf::actor>(self))
-            seam::anon_send(to, frontier_moved{frontier});
-        });
     acquire();
     return {
       [](session_done& x) { x.job->then(x.job->failure); },
       [this](frontier_moved x) {
-        frontier_ = std::max(frontier_, x.frontier);
-        pump();
+        if (x.subscription != subscriptions_)
+          return;
+        // A standby that had missed commits has taken over, or may have: what
+        // it knows of this subscription counts.
+        auto back = x.frontier < frontier_;
+        frontier_ = x.frontier;
+        if (back && stored())
+          acquire();
+        else
+          pump();
       },
       [this](const ack& x) { on_ack(x.up_to); },
       [this](range_stop) { quit(); },
@@ -102,6 +105,7 @@ private:
     auto found = std::make_shared<findings>();
     if (!stored()) {
       begin_at(lease_.seq_no);
+      follow();
       return;
     }
     ask(
@@ -130,6 +134,7 @@ private:
           lease_ = *found->lease;
           filter_.since = found->since;
           begin_at(lease_.seq_no);
+          follow();
         }
       });
   }
@@ -143,6 +148,17 @@ private:
     ahead_.clear();
     sent_.clear();
     pump();
+  }
+
+  /// Learns the frontier anew, as `range_runner::follow` does.
+  void follow() {
+    frontier_ = 0;
+    auto self = caf::actor_cast<caf::weak_actor_ptr>(this);
+    watching_ = settings_->journal.watch().subscribe(
+      [self, n = ++subscriptions_](std::uint64_t frontier) {
+        if (auto to = caf::actor_cast<caf::actor>(self))
+          seam::anon_send(to, frontier_moved{frontier, n});
+      });
   }
 
   // -- reading and sending ----------------------------------------------------
@@ -307,6 +323,7 @@ private:
   /// Answers to what was asked before do not count.
   std::uint64_t generation_ = 0;
   std::uint64_t frontier_ = 0;
+  std::uint64_t subscriptions_ = 0;
   std::uint64_t read_up_to_ = 0;
   std::uint64_t acked_ = 0;
   bool reading_ = false;

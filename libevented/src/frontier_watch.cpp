@@ -328,6 +328,9 @@ private:
     // Meanwhile, nothing was heard.
     look_due_ = true;
     std::lock_guard guard{mutex_};
+    // A server that took over, or came back from a crash, may draw numbers again
+    // that were seen before.
+    state_.frontier = 0;
     state_.listening = session_->listens();
     if (std::exchange(was_connected_, true))
       ++state_.reconnects;

@@ -1,7 +1,9 @@
 // The chaos tests, or with --worker as the first argument one of the processes
-// that they start.
+// that they start, or with --check what looks at a history again.
 
 #include "chaos/application.hpp"
+#include "chaos/nemesis/small_volume.hpp"
+#include "chaos/nemesis/verdict.hpp"
 #include "chaos/worker.hpp"
 
 #include <gtest/gtest.h>
@@ -34,6 +36,9 @@ int main(int argc, char** argv) {
     spdlog::set_level(spdlog::level::err);
   if (argc > 1 && std::strcmp(argv[1], "--worker") == 0)
     return evented::test::run_worker({argv + 2, argv + argc});
+  if (argc == 3 && std::strcmp(argv[1], "--check") == 0)
+    return evented::test::nemesis::check_file(argv[2]);
+  evented::test::nemesis::make_mounts_private();
   ::testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

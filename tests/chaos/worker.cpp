@@ -76,7 +76,8 @@ std::optional<std::string> read_line(int fd, std::string& buffer,
 
 // -- the parent's side --------------------------------------------------------
 
-worker::worker(const std::vector<std::string>& args) {
+worker::worker(const std::vector<std::string>& args,
+               std::vector<std::string> environment) {
   int down[2];
   int up[2];
   if (::pipe2(down, O_CLOEXEC) != 0 || ::pipe2(up, O_CLOEXEC) != 0)
@@ -101,8 +102,14 @@ worker::worker(const std::vector<std::string>& args) {
   for (auto& x : words)
     argv.push_back(x.data());
   argv.push_back(nullptr);
+  std::vector<char*> envp;
+  for (auto& x : environment)
+    envp.push_back(x.data());
+  for (auto** x = environ; *x != nullptr; ++x)
+    envp.push_back(*x);
+  envp.push_back(nullptr);
   auto rc = ::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr,
-                          argv.data(), environ);
+                          argv.data(), envp.data());
   ::posix_spawn_file_actions_destroy(&actions);
   ::close(child_in);
   ::close(child_out);
@@ -380,6 +387,8 @@ int run_worker(const std::vector<std::string>& args) {
       return run_projection(args);
     if (args.at(0) == "courier")
       return run_courier(args);
+    if (args.at(0) == "vaults")
+      return run_vaults(args);
     std::fprintf(stderr, "worker: unknown task %s\n", args[0].c_str());
   } catch (const std::exception& e) {
     std::fprintf(stderr, "worker: %s\n", e.what());

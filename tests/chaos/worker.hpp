@@ -16,7 +16,9 @@ namespace evented::test {
 class worker {
 public:
   /// Starts a process that does `args[0]`.
-  explicit worker(const std::vector<std::string>& args);
+  /// @param environment `NAME=VALUE` to be set in it besides the own one
+  explicit worker(const std::vector<std::string>& args,
+                  std::vector<std::string> environment = {});
 
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
@@ -30,7 +32,7 @@ public:
   void tell(std::string line);
 
   /// Returns the next line from the process, nothing where none comes in time
-  /// or the process is gone.
+  /// or the process is gone. A negative deadline waits for ever.
   std::optional<std::string> hear(std::chrono::milliseconds deadline
                                   = std::chrono::seconds{60});
 
@@ -75,6 +77,9 @@ int run_projection(const std::vector<std::string>& args);
 
 /// The task that sends through the outbox, see courier.cpp.
 int run_courier(const std::vector<std::string>& args);
+
+/// The task that has vaults and obeys clients, see nemesis/vault_worker.cpp.
+int run_vaults(const std::vector<std::string>& args);
 
 /// Writes an answer as one line, and back.
 std::string to_line(const answer& x);

@@ -2,7 +2,7 @@
 
 // What was asked and answered in a schedule, and whether that can be.
 
-#include "schedule/vault.hpp"
+#include "support/vault.hpp"
 
 #include <evented/store.hpp>
 

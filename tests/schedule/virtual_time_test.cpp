@@ -1,6 +1,6 @@
 // A test can lead all actors of a journal in memory, and their time.
 
-#include "schedule/vault.hpp"
+#include "support/vault.hpp"
 
 #include <caf/scheduler/test_coordinator.hpp>
 #include <caf/scoped_actor.hpp>

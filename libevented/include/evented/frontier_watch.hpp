@@ -20,7 +20,7 @@ struct watch_state {
   /// Whether the commits of other processes wake it up, rather than its poll
   /// interval only.
   bool listening = false;
-  /// The highest frontier seen.
+  /// The highest frontier seen on this connection.
   std::uint64_t frontier = 0;
   /// For how long the frontier has been behind the last number drawn without
   /// moving; zero where it is not.
@@ -47,9 +47,10 @@ struct watch_state {
 /// alive.
 class frontier_watch {
 public:
-  /// Called with the highest frontier so far, in the thread of the watch. Has
-  /// to return soon, since the signs of life come from the same thread. May
-  /// call any member of the watch, end registrations and destroy the watch.
+  /// Called with the highest frontier of the present connection, in the thread
+  /// of the watch. Has to return soon, since the signs of life come from the same
+  /// thread. May call any member of the watch, end registrations and destroy the
+  /// watch.
   using callback = std::function<void(std::uint64_t)>;
 
   /// Ends a subscription or the signs of life of a runner. After the destructor
@@ -84,7 +85,8 @@ public:
   /// is announced, it only hastens the next look at the frontier.
   void committed() noexcept;
 
-  /// Calls `f` whenever the frontier has moved, and once with where it is.
+  /// Calls `f` whenever the frontier has moved, and once with where it is: for
+  /// that it looks, so what is told is never older than the call of this.
   [[nodiscard]] registration subscribe(callback f);
 
   /// Tells the database again and again that the runner `id` is alive, so that

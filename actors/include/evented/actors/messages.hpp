@@ -267,6 +267,8 @@ struct session_done {
 /// Tells whoever follows the journal how far it is final.
 struct frontier_moved {
   std::uint64_t frontier = 0;
+  /// Which subscription it comes from.
+  std::uint64_t subscription = 0;
 };
 
 /// Tells a runner how far it may go while its version is being built.

@@ -1,7 +1,7 @@
 #pragma once
 
-// The entity of the schedules: its events say which command they are of, and
-// its answers on which state they rest.
+// An entity whose events say which command they are of, and whose answers say on
+// which state they rest, so that a history can be checked.
 
 #include <evented/actors.hpp>
 
