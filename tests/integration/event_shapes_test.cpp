@@ -193,6 +193,10 @@ TEST_F(recorded_shapes, are_filled_in_by_the_migration) {
     append_all(*session, {&x});
   }
   // What the later migrations make, the last one first.
+  for (auto name : {"begin_operation", "end_operation", "removal_obstacle",
+                    "archive_entity"})
+    exec("drop function SCHEMA."s + name);
+  exec("drop table SCHEMA.operation");
   for (auto name : {"claim_messages", "next_message", "complete_messages",
                     "postpone_messages", "waiting_targets"})
     exec("drop function SCHEMA."s + name);
