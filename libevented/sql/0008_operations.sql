@@ -34,6 +34,58 @@ language sql volatile as $body$
    where id = p_id
 $body$;
 
+-- What operators ask of a program that runs a projection, since only that knows
+-- its handler and its view. Whoever looks first takes it, and answers.
+create table {schema}.projection_request (
+  id         bigint not null generated always as identity primary key,
+  name       text collate "C" not null references {schema}.projection,
+  what       text collate "C" not null
+             check (what in ('reset', 'rebuild', 'replay')),
+  -- For a reset: where to begin, all null for where it began.
+  after      bigint,
+  since      timestamptz,
+  from_now   boolean not null default false,
+  -- For a replay: whose dead letters.
+  type_name  text collate "C",
+  entity_id  {id_column},
+  asked_at   timestamptz not null default clock_timestamp(),
+  -- Nobody takes it after that.
+  expires_at timestamptz not null,
+  taken_at   timestamptz,
+  ended_at   timestamptz,
+  -- What went wrong; null where nothing did.
+  error      text,
+  -- How many dead letters were replayed.
+  count      bigint not null default 0
+);
+
+create index projection_request_open
+  on {schema}.projection_request (name, id) where taken_at is null;
+
+-- Takes the next request to a projection, if there is one.
+create function {schema}.take_request(p_name text)
+returns setof {schema}.projection_request
+language sql volatile as $body$
+  update {schema}.projection_request
+     set taken_at = clock_timestamp()
+   where id = (select r.id from {schema}.projection_request as r
+                where r.name = p_name and r.taken_at is null
+                  and r.expires_at > clock_timestamp()
+                order by r.id
+                limit 1
+                  for update skip locked)
+  returning *
+$body$;
+
+create function {schema}.end_request(
+  p_id bigint, p_error text, p_count bigint)
+returns void
+language sql volatile as $body$
+  update {schema}.projection_request
+     set ended_at = clock_timestamp(), error = p_error, count = p_count
+   where id = p_id
+$body$;
+
 -- Returns why the events of an entity up to p_version cannot be removed, null
 -- where nothing is in the way. p_ignore names projections that may lose them.
 create function {schema}.removal_obstacle(

@@ -35,11 +35,12 @@ TEST_F(cli, changes_nothing_in_a_dry_run) {
 TEST_F(cli, brings_an_old_journal_up_to_date) {
   open();
   // As a journal that has just been made with the release before.
-  sql("drop table SCHEMA.operation cascade");
+  sql("drop table SCHEMA.operation, SCHEMA.projection_request cascade");
   sql("do $x$ declare f regprocedure; begin for f in select oid from pg_proc "
       "where pronamespace = 'SCHEMA'::regnamespace and proname in "
       "('begin_operation', 'end_operation', 'removal_obstacle', "
-      "'archive_entity') loop execute 'drop function ' || f; end loop; end "
+      "'archive_entity', 'take_request', 'end_request') loop execute 'drop "
+      "function ' || f; end loop; end "
       "$x$");
   auto newest
     = sql("select value from SCHEMA.meta where key = 'schema_version'");

@@ -194,9 +194,9 @@ TEST_F(recorded_shapes, are_filled_in_by_the_migration) {
   }
   // What the later migrations make, the last one first.
   for (auto name : {"begin_operation", "end_operation", "removal_obstacle",
-                    "archive_entity"})
+                    "archive_entity", "take_request", "end_request"})
     exec("drop function SCHEMA."s + name);
-  exec("drop table SCHEMA.operation");
+  exec("drop table SCHEMA.operation, SCHEMA.projection_request");
   for (auto name : {"claim_messages", "next_message", "complete_messages",
                     "postpone_messages", "waiting_targets"})
     exec("drop function SCHEMA."s + name);
