@@ -73,6 +73,12 @@ protected:
     return store_;
   }
 
+  /// Goes over to another journal.
+  void move_to(const std::string& schema) {
+    options.schema = schema;
+    store_.reset();
+  }
+
   /// Stores `count` events of one entity, with the payloads {"n": 1}, ..
   void append(const std::string& type, const entity_id& id, unsigned count = 1,
               std::uint64_t after = 0, std::vector<std::string> tags = {}) {

@@ -120,6 +120,8 @@ int main(int argc, char** argv) {
   add_migrate(app, chosen);
   add_events(app, chosen);
   add_entity(app, chosen);
+  add_projection(app, chosen);
+  add_dead_letters(app, chosen);
   add_completion(app, chosen);
   try {
     app.parse(argc, argv);

@@ -75,7 +75,7 @@ exit_code migrate(const globals& how, const migrate_options& options) {
     detail::pq::connection db{settings, dog};
     detail::open_schema(db, where);
     if (!pending.empty())
-      operation{x, "migrate", report}.done();
+      operation{x, "migrate", report}.done({});
   }
   if (how.json) {
     std::printf("%s\n", report.dump().c_str());

@@ -25,6 +25,8 @@ enum class exit_code : int {
   timed_out = 7,
   /// The database has refused a statement, or a file could not be written.
   failed = 8,
+  /// By Ctrl-C; what was done so far is good, and can be gone on with.
+  interrupted = 130,
 };
 
 /// Ends the program with a sentence and a code.

@@ -1,12 +1,12 @@
 #include "operation.hpp"
 
 #include "failure.hpp"
-#include "text.hpp"
+
+#include <evented/utf8.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
-#include <exception>
 #include <iostream>
 #include <pwd.h>
 #include <unistd.h>
@@ -28,33 +28,26 @@ std::string client() {
 
 operation::operation(journal& where, const std::string& verb,
                      const nlohmann::json& arguments)
-  : where_(where), exceptions_(std::uncaught_exceptions()) {
+  : where_(where) {
+  auto text
+    = arguments.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   id_ = where_
           .run("select {schema}.begin_operation($1, $2, $3::jsonb)",
-               {client(), verb, arguments.dump()})
+               {client(), verb, text})
           .text(0, 0);
 }
 
-operation::~operation() {
-  if (ended_)
-    return;
+void operation::failed(const std::string& detail) noexcept {
   try {
-    end("failed", std::uncaught_exceptions() > exceptions_
-                    ? "an error ended it"
-                    : "it was not ended");
-  } catch (...) {
+    end("failed", detail);
+  } catch (const std::exception&) {
     // The row stays without an outcome, which says as much.
   }
 }
 
-void operation::done(const std::string& detail) {
-  end("done", detail);
-}
-
 void operation::end(const char* outcome, const std::string& detail) {
-  ended_ = true;
   where_.run("select {schema}.end_operation($1::bigint, $2, $3)",
-             {id_, outcome, detail});
+             {id_, outcome, make_text(detail, 2000)});
 }
 
 void confirm(const globals& how, const std::string& what) {

@@ -37,9 +37,13 @@ void on(CLI::App* verb, action& chosen, std::shared_ptr<Options> options, F f) {
 // One file each, of the same name.
 
 void add_completion(CLI::App& app, action& chosen);
+void add_dead_letters(CLI::App& app, action& chosen);
 void add_entity(CLI::App& app, action& chosen);
 void add_events(CLI::App& app, action& chosen);
 void add_migrate(CLI::App& app, action& chosen);
+void add_projection(CLI::App& app, action& chosen);
+void add_projection_wait(CLI::App& group, action& chosen);
 void add_status(CLI::App& app, action& chosen);
+
 
 } // namespace evented::cli
