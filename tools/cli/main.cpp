@@ -122,6 +122,7 @@ int main(int argc, char** argv) {
   add_entity(app, chosen);
   add_projection(app, chosen);
   add_dead_letters(app, chosen);
+  add_verify(app, chosen);
   add_completion(app, chosen);
   try {
     app.parse(argc, argv);

@@ -45,5 +45,6 @@ void add_projection(CLI::App& app, action& chosen);
 void add_projection_wait(CLI::App& group, action& chosen);
 void add_status(CLI::App& app, action& chosen);
 
+void add_verify(CLI::App& app, action& chosen);
 
 } // namespace evented::cli
