@@ -123,6 +123,8 @@ int main(int argc, char** argv) {
   add_projection(app, chosen);
   add_dead_letters(app, chosen);
   add_verify(app, chosen);
+  add_export(app, chosen);
+  add_import(app, chosen);
   add_completion(app, chosen);
   try {
     app.parse(argc, argv);

@@ -40,6 +40,8 @@ void add_completion(CLI::App& app, action& chosen);
 void add_dead_letters(CLI::App& app, action& chosen);
 void add_entity(CLI::App& app, action& chosen);
 void add_events(CLI::App& app, action& chosen);
+void add_export(CLI::App& app, action& chosen);
+void add_import(CLI::App& app, action& chosen);
 void add_migrate(CLI::App& app, action& chosen);
 void add_projection(CLI::App& app, action& chosen);
 void add_projection_wait(CLI::App& group, action& chosen);
