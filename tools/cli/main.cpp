@@ -125,6 +125,8 @@ int main(int argc, char** argv) {
   add_verify(app, chosen);
   add_export(app, chosen);
   add_import(app, chosen);
+  add_archive(app, chosen);
+  add_trim(app, chosen);
   add_completion(app, chosen);
   try {
     app.parse(argc, argv);

@@ -36,6 +36,7 @@ void on(CLI::App* verb, action& chosen, std::shared_ptr<Options> options, F f) {
 
 // One file each, of the same name.
 
+void add_archive(CLI::App& app, action& chosen);
 void add_completion(CLI::App& app, action& chosen);
 void add_dead_letters(CLI::App& app, action& chosen);
 void add_entity(CLI::App& app, action& chosen);
@@ -47,6 +48,7 @@ void add_projection(CLI::App& app, action& chosen);
 void add_projection_wait(CLI::App& group, action& chosen);
 void add_status(CLI::App& app, action& chosen);
 
+void add_trim(CLI::App& app, action& chosen);
 void add_verify(CLI::App& app, action& chosen);
 
 } // namespace evented::cli
