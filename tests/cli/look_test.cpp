@@ -14,7 +14,9 @@ using namespace evented::test;
 TEST_F(cli, tells_each_verb_and_an_example_of_it) {
   auto all = run_plain({"--help"});
   EXPECT_EQ(all.code, 0);
-  for (auto verb : {"status", "migrate", "events", "entity", "completion"}) {
+  for (auto verb :
+       {"status", "migrate", "events", "entity", "projection", "dead-letters",
+        "verify", "export", "import", "archive", "trim", "completion"}) {
     EXPECT_NE(all.out.find(verb), std::string::npos) << verb;
     auto one = run_plain({verb, "--help"});
     EXPECT_EQ(one.code, 0) << verb;
@@ -79,6 +81,13 @@ TEST_F(cli, never_shows_a_password) {
     EXPECT_NE(x.code, 0);
     EXPECT_EQ((x.out + x.err).find(secret), std::string::npos) << x.err;
   }
+}
+
+TEST_F(cli, shows_no_password_of_the_environment_in_its_help) {
+  auto x = run_plain({"--help"},
+                     {{"EVENTED_DATABASE_URL", "postgresql://u:s3cret@h/x"}});
+  EXPECT_EQ(x.code, 0);
+  EXPECT_EQ((x.out + x.err).find("s3cret"), std::string::npos);
 }
 
 TEST_F(cli, tells_errors_as_json_where_json_is_asked_for) {
