@@ -266,6 +266,8 @@ void projection_actor::on_status() {
     SPDLOG_WARN("evented: projection {} has a newer revision than {} of this "
                 "process, which leaves it alone",
                 settings_->name, settings_->options.revision);
+  if (!behind)
+    serve_requests();
   go_on_with_rescale();
   go_on_with_rebuild();
   answer_waiters();

@@ -88,6 +88,12 @@ private:
 
   void schedule();
 
+  /// Does what an operator has asked for in the database, as if somebody had
+  /// sent the message.
+  void serve_requests();
+
+  void serve(const projection_request& what);
+
   /// Plans the next attempt at a step of a rescale or rebuild.
   void on_step(const char* what, const std::exception_ptr& failure);
 
@@ -155,6 +161,8 @@ private:
   bool stepping_ = false;
   clock::time_point next_step_ = clock::time_point::min();
   unsigned failed_steps_ = 0;
+  /// Whether an operator's request is being served.
+  bool serving_ = false;
   std::string step_error_;
   clock::time_point last_complaint_ = clock::time_point::min();
   std::optional<lap> lap_;

@@ -144,7 +144,9 @@ public:
       "r.slice_from, r.slice_to, r.revision, r.seq_no, r.epoch, r.barrier, "
       "o.id, o.host, r.error, r.failed_seq_no, r.halted, "
       "(date_part('epoch', p.since) * 1e6)::bigint, "
-      "r.mark from {schema}.projection as p "
+      "r.mark, exists (select from {schema}.projection_request as q where "
+      "q.name = p.name and q.taken_at is null and q.expires_at > "
+      "clock_timestamp()) from {schema}.projection as p "
       "join {schema}.projection_range as r on r.name = p.name "
       "left join {schema}.runner as o on o.id = r.owner "
       "and o.alive_until > clock_timestamp() "
@@ -164,6 +166,7 @@ public:
       result.rescale_to = slice(found[0][3]);
     if (!found[0][16].is_null())
       result.since = microseconds(pq::text(found[0][16]));
+    result.requested = pq::text(found[0][18]) == "t";
     for (const auto& row : found) {
       range_status x;
       x.key = {std::string{name}, integer(row[4]), slice(row[5])};
@@ -205,6 +208,40 @@ public:
       result.barrier = pq::number(found[0][4]);
     result.parked = pq::text(found[0][5]) == "t";
     return result;
+  }
+
+  std::optional<projection_request>
+  take_request(std::string_view name) override {
+    auto found = run("select id, what, after, (date_part('epoch', since) * "
+                     "1e6)::bigint, from_now, type_name, entity_id from "
+                     "{schema}.take_request($1)",
+                     {name});
+    if (found.empty())
+      return std::nullopt;
+    const auto& row = found[0];
+    projection_request result;
+    result.id = pq::number(row[0]);
+    auto what = pq::text(row[1]);
+    result.kind = what == "reset"     ? request_kind::reset
+                  : what == "rebuild" ? request_kind::rebuild
+                                      : request_kind::replay;
+    if (!row[2].is_null())
+      result.start = from_seq_no{pq::number(row[2])};
+    else if (!row[3].is_null())
+      result.start = from_time{microseconds(pq::text(row[3]))};
+    else if (pq::text(row[4]) == "t")
+      result.start = from_now{};
+    if (!row[6].is_null()) {
+      result.type_name = pq::text(row[5]);
+      result.entity = read_id(options_.ids, pq::text(row[6]));
+    }
+    return result;
+  }
+
+  void end_request(std::uint64_t id, std::string_view what,
+                   std::uint64_t count) override {
+    run("select {schema}.end_request($1::bigint, nullif($2, ''), $3::bigint)",
+        {id, make_text(what, 2000), count});
   }
 
   void release(const range_lease& lease) override {

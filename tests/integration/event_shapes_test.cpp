@@ -193,6 +193,10 @@ TEST_F(recorded_shapes, are_filled_in_by_the_migration) {
     append_all(*session, {&x});
   }
   // What the later migrations make, the last one first.
+  for (auto name : {"begin_operation", "end_operation", "removal_obstacle",
+                    "archive_entity", "take_request", "end_request"})
+    exec("drop function SCHEMA."s + name);
+  exec("drop table SCHEMA.operation, SCHEMA.projection_request");
   exec("drop trigger mark_heads on SCHEMA.outbox");
   exec("drop trigger keep_place on SCHEMA.outbox");
   for (auto name : {"mark_heads", "keep_place"})

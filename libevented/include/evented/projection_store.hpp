@@ -109,6 +109,8 @@ struct projection_status {
   std::optional<timestamp> since;
   /// How many ranges a rescale under way will leave.
   std::optional<std::uint16_t> rescale_to;
+  /// Whether an operator asks for something, see `take_request`.
+  bool requested = false;
   std::vector<range_status> ranges;
 };
 
@@ -157,6 +159,23 @@ struct dead_letter {
   std::uint64_t seq_no = 0;
   letter_kind kind = letter_kind::parked;
   std::string error;
+};
+
+// -- requests -----------------------------------------------------------------
+
+/// What an operator, who has no handle, can ask of a projection's processes.
+enum class request_kind : std::uint8_t { reset, rebuild, replay };
+
+/// Something that an operator asks for, of a process that knows the handler and
+/// the view.
+struct projection_request {
+  std::uint64_t id = 0;
+  request_kind kind = request_kind::reset;
+  /// For a reset: where to begin; nothing for where it began.
+  std::optional<start_position> start;
+  /// For a replay: whose dead letters.
+  std::string type_name;
+  entity_id entity;
 };
 
 // -- sessions -----------------------------------------------------------------
@@ -209,6 +228,17 @@ public:
   /// by somebody who is alive.
   virtual std::optional<range_lease>
   acquire(const range_key& key, std::int32_t revision, const uuid& owner) = 0;
+
+  /// Takes what an operator asks of the projection; nobody else gets it then.
+  virtual std::optional<projection_request> take_request(std::string_view name)
+    = 0;
+
+  /// Tells the operator what came of it.
+  /// @param error empty where nothing went wrong
+  /// @param count how many dead letters were replayed
+  virtual void end_request(std::uint64_t id, std::string_view error,
+                           std::uint64_t count)
+    = 0;
 
   /// Gives a range back, so that others need not wait.
   virtual void release(const range_lease& lease) = 0;

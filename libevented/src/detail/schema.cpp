@@ -8,13 +8,16 @@ namespace evented::detail {
 
 namespace {
 
-/// The migrations in order; the first makes version 1.
-constexpr std::string_view migrations[]
-  = {sql::m0001_journal,     sql::m0002_tags,         sql::m0003_projections,
-     sql::m0004_entities,    sql::m0005_event_shapes, sql::m0006_outbox,
-     sql::m0007_outbox_lanes};
+/// The first makes version 1.
+constexpr migration all_migrations[] = {
+  {"journal", sql::m0001_journal},           {"tags", sql::m0002_tags},
+  {"projections", sql::m0003_projections},   {"entities", sql::m0004_entities},
+  {"event_shapes", sql::m0005_event_shapes}, {"outbox", sql::m0006_outbox},
+  {"outbox_lanes", sql::m0007_outbox_lanes},
+  {"operations", sql::m0008_operations},
+};
 
-constexpr std::size_t newest = std::size(migrations);
+constexpr std::size_t newest = std::size(all_migrations);
 
 std::string_view payload_type(codec x) {
   return x == codec::json ? "jsonb" : "bytea";
@@ -113,6 +116,10 @@ void check_sequence(pq::connection& db, const journal_options& options) {
 
 } // namespace
 
+std::span<const migration> migrations() noexcept {
+  return all_migrations;
+}
+
 std::string fill_in(std::string_view sql, const journal_options& options) {
   auto id_type = options.ids == id_kind::text
                    ? std::string{"text"}
@@ -205,7 +212,7 @@ void open_schema(pq::connection& db, const journal_options& options) {
         set_meta(db, options, "payloads", to_string(options.payloads));
       }
       for (; at < newest; ++at)
-        db.exec(fill_in(migrations[at], options));
+        db.exec(fill_in(all_migrations[at].sql, options));
       set_meta(db, options, "schema_version", std::to_string(at));
     });
   }

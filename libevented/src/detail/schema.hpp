@@ -4,6 +4,7 @@
 
 #include <evented/options.hpp>
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,17 @@ namespace evented::detail {
 
 /// Returns `sql` with the names in braces filled in for this journal.
 std::string fill_in(std::string_view sql, const journal_options& options);
+
+/// A step from one version of the schema to the next.
+struct migration {
+  std::string_view name;
+  /// For `fill_in`.
+  std::string_view sql;
+};
+
+/// Returns all migrations in order: the first makes version 1, the last one the
+/// version that this library uses.
+std::span<const migration> migrations() noexcept;
 
 /// Checks the names and kinds in `options`.
 /// @throws error(invalid_options)
