@@ -43,7 +43,8 @@ bed::bed(place where, recorder& book)
     schema_(unique_schema()),
     url_("postgresql:///postgres?host=" + where_.sockets.native()
          + "&port=5432&user=evented&connect_timeout=3"
-           "&application_name=observer"),
+           "&application_name=observer"
+           "&options=-c%20client_min_messages%3Derror"),
     db_(url_) {
   make_journal();
   for (auto& x : links_)

@@ -2,6 +2,7 @@
 
 #include "chaos/nemesis/checker.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -22,8 +23,9 @@ std::string judge(std::istream& from, std::string& facts) {
   } catch (const std::exception& e) {
     return std::string{"no history: "} + e.what() + '\n';
   }
-  facts = summary(told) + ", " + std::to_string(told.faults.size())
-          + " lines about faults";
+  auto strikes = std::count_if(told.faults.begin(), told.faults.end(),
+                               [](auto& x) { return x.ends_with(" strikes"); });
+  facts = summary(told) + ", " + std::to_string(strikes) + " faults";
   auto wrong = check(told);
   std::string result;
   for (std::size_t i = 0; i < std::min(wrong.size(), most_shown); ++i)
@@ -59,7 +61,7 @@ std::string verdict(const recorder& book, std::string so_far,
   if (so_far.empty() && std::getenv("EVENTED_KEEP_HISTORY") == nullptr)
     return {};
   auto path
-    = std::filesystem::absolute("nemesis-" + std::to_string(seed) + ".jsonl");
+    = std::filesystem::absolute(test + "-" + std::to_string(seed) + ".jsonl");
   std::ofstream{path} << text.str();
   if (so_far.empty())
     return {};
