@@ -641,7 +641,9 @@ TEST_F(range_batches, the_victim_of_a_deadlock_tries_again) {
   }});
   other.join();
   EXPECT_EQ(x.outcome, batch_outcome::committed) << x.error;
-  EXPECT_EQ(calls, 2);
+  // The second attempt may lock the first row before the other one wakes up, who
+  // waits for it: then there is another deadlock.
+  EXPECT_GE(calls, 2);
   EXPECT_EQ(handled("seq_no > 0"), "1 2");
 }
 

@@ -336,11 +336,11 @@ TEST_P(outboxes, a_timer_takes_the_place_of_the_one_of_its_name) {
 
 TEST_P(outboxes, a_timer_is_cancelled_by_its_name) {
   auto region = here->spawn<parcel>(quick());
-  here->ask(region, 1, schedule{"t", 300, 1});
+  here->ask(region, 1, schedule{"t", 3'600'000, 1});
   here->ask(region, 1, call_off{"t"});
   here->ask(region, 1, call_off{"no such"});
   EXPECT_TRUE(is_empty());
-  here->ask(region, 1, schedule{"u", 400, 2});
+  here->ask(region, 1, schedule{"u", 50, 2});
   ASSERT_TRUE(is_empty());
   EXPECT_EQ(rung(1), std::set<std::string>{"2"});
 }
