@@ -10,9 +10,12 @@ namespace {
 
 /// The first makes version 1.
 constexpr migration all_migrations[] = {
-  {"journal", sql::m0001_journal},           {"tags", sql::m0002_tags},
-  {"projections", sql::m0003_projections},   {"entities", sql::m0004_entities},
-  {"event_shapes", sql::m0005_event_shapes}, {"outbox", sql::m0006_outbox},
+  {"journal", sql::m0001_journal},
+  {"tags", sql::m0002_tags},
+  {"projections", sql::m0003_projections},
+  {"entities", sql::m0004_entities},
+  {"event_shapes", sql::m0005_event_shapes},
+  {"outbox", sql::m0006_outbox},
   {"outbox_lanes", sql::m0007_outbox_lanes},
   {"operations", sql::m0008_operations},
 };
