@@ -25,6 +25,7 @@ using rows_of_text = std::vector<std::vector<std::string>>;
 
 constexpr auto payments = 400;
 
+/// Two processes that deliver, and that are killed now and then.
 class killed_couriers : public testing::Test {
 protected:
   killed_couriers() {
@@ -65,20 +66,20 @@ protected:
     bool ended = false;
   };
 
-  /// Starts a process for the parcel, unless it runs.
+  /// Starts one of the processes, unless it runs.
   void start(std::size_t which) {
     auto& x = couriers_[which];
     if (x.process != nullptr)
       return;
     x.process = std::make_unique<worker>(std::vector<std::string>{
-      "courier", common_server().url(), schema_, std::to_string(which + 1),
-      std::to_string(payments)});
+      task_, common_server().url(), schema_, std::to_string(which + 1),
+      std::to_string(count_)});
     ASSERT_EQ(x.process->hear().value_or("nothing"), "ready");
     // Begins with the one before, whose answer may have been lost.
     x.process->tell(std::to_string(std::max(0, x.next - 1)));
   }
 
-  /// Lets a process work until it has told so many payments.
+  /// Lets a process work until it has told so many numbers.
   void hear(std::size_t which, int count) {
     auto& x = couriers_[which];
     while (count-- > 0 && !x.ended) {
@@ -96,7 +97,19 @@ protected:
     couriers_[which].ended = false;
   }
 
+  /// Starts those that do not run, and lets both work to the end.
+  void finish() {
+    for (std::size_t which : {0, 1}) {
+      start(which);
+      while (!couriers_[which].ended && !HasFatalFailure())
+        hear(which, 1);
+    }
+  }
+
   std::string schema_ = unique_schema();
+  /// What the processes do, and how much of it.
+  std::string task_ = "courier";
+  int count_ = payments;
   std::array<courier, 2> couriers_;
 };
 
@@ -125,11 +138,7 @@ TEST_F(killed_couriers, owe_nothing_in_the_end) {
   }
   std::cout << one("select count(*) from SCHEMA.outbox")
             << " messages wait after the last kill\n";
-  for (std::size_t which : {0, 1}) {
-    start(which);
-    while (!couriers_[which].ended && !HasFatalFailure())
-      hear(which, 1);
-  }
+  finish();
   ASSERT_TRUE(wait_until(
     [&] { return one("select count(*) from SCHEMA.outbox") == "0"; }, 60s));
   // Each payment once, and those of a parcel in their order.
@@ -151,6 +160,60 @@ TEST_F(killed_couriers, owe_nothing_in_the_end) {
                 "c on c.command_id like 'outbox-%-' || n.id "
                 "where c.created_at >= n.due_at"),
             std::to_string(2 * payments / 10));
+}
+
+TEST_F(killed_couriers, ring_no_timer_that_was_moved_or_called_off) {
+  task_ = "ringer";
+  count_ = 160;
+  constexpr auto rounds = 6;
+  for (auto round = 0; round < rounds; ++round) {
+    for (std::size_t which : {0, 1}) {
+      start(which);
+      hear(which, 12 + 5 * (round % 3));
+    }
+    // While the other one goes on.
+    kill(round % 2);
+  }
+  finish();
+  // The others are due in an hour.
+  ASSERT_TRUE(wait_until(
+    [&] {
+      return one("select count(*) from SCHEMA.outbox where due_at < now() + "
+                 "interval '1 minute'")
+             == "0";
+    },
+    60s));
+  std::map<std::string, std::string> waiting;
+  std::map<std::string, int> rung;
+  for (auto& row :
+       sql("select entity_id, event_name, event->>'text', event->>'number' "
+           "from SCHEMA.event where type_name = 'parcel' order by seq_no")) {
+    auto& timer = waiting[row[0]];
+    if (row[1] == "rung") {
+      EXPECT_EQ(++rung[row[3]], 1) << row[3];
+      EXPECT_EQ(std::stoi(row[3]) % 2, 1) << row[3];
+      if (timer == row[3])
+        timer.clear();
+    } else {
+      timer = row[2].starts_with("set ") ? row[2].substr(4) : "";
+    }
+  }
+  EXPECT_EQ(waiting.size(), 3u);
+  std::cout << rung.size() << " of "
+            << one("select count(*) from SCHEMA.event where event->>'text' "
+                   "like 'set %'")
+            << " timers have gone off\n";
+  EXPECT_GT(rung.size(), 0u);
+  // Of what was set last, all has gone off or waits for its hour.
+  for (auto& [parcel, timer] : waiting) {
+    EXPECT_EQ(one("select count(*) from SCHEMA.outbox where timer = 't' and "
+                  "entity_id = "
+                  + parcel),
+              timer.empty() ? "0" : "1")
+      << parcel << ": " << timer;
+    EXPECT_TRUE(timer.empty() || std::stoi(timer) % 2 == 0)
+      << parcel << ": " << timer;
+  }
 }
 
 } // namespace

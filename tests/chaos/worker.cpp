@@ -389,6 +389,8 @@ int run_worker(const std::vector<std::string>& args) {
       return run_courier(args);
     if (args.at(0) == "vaults")
       return run_vaults(args);
+    if (args.at(0) == "ringer")
+      return run_ringer(args);
     std::fprintf(stderr, "worker: unknown task %s\n", args[0].c_str());
   } catch (const std::exception& e) {
     std::fprintf(stderr, "worker: %s\n", e.what());

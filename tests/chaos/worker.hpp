@@ -75,8 +75,9 @@ int run_worker(const std::vector<std::string>& args);
 /// The task that runs a projection, see projection_worker.cpp.
 int run_projection(const std::vector<std::string>& args);
 
-/// The task that sends through the outbox, see courier.cpp.
+/// The tasks that send through the outbox, see courier.cpp.
 int run_courier(const std::vector<std::string>& args);
+int run_ringer(const std::vector<std::string>& args);
 
 /// The task that has vaults and obeys clients, see nemesis/vault_worker.cpp.
 int run_vaults(const std::vector<std::string>& args);
