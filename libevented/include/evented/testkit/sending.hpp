@@ -6,11 +6,13 @@
 #include <evented/testkit/compare.hpp>
 #include <evented/testkit/show.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
