@@ -178,13 +178,7 @@ TEST_F(cli_export, is_nobody_elses_to_read) {
 }
 
 TEST_F(cli_export, goes_on_after_it_was_killed) {
-  append("account", "a"s, 1);
-  // Enough for many pages, one slow row at the end of the first ones.
-  sql("insert into SCHEMA.event (type_name, entity_id, version, slice, "
-      "event_name, schema_version, append_id, event) select 'account', 'a', i, "
-      + std::to_string(slice_of("a"s))
-      + ", 'happened', 1, gen_random_uuid(), jsonb_build_object('n', i) from "
-        "generate_series(2, 400000) as i");
+  append_many("a", 400000);
   program first{here({"export", file("x.zst")})};
   // Killed once something of it is safe.
   ASSERT_TRUE(wait_until(
@@ -283,12 +277,7 @@ TEST_F(cli_export, is_not_taken_where_it_is_damaged) {
 }
 
 TEST_F(cli_export, is_imported_on_after_a_crash) {
-  append("account", "a"s, 1);
-  sql("insert into SCHEMA.event (type_name, entity_id, version, slice, "
-      "event_name, schema_version, append_id, event) select 'account', 'a', i, "
-      + std::to_string(slice_of("a"s))
-      + ", 'happened', 1, gen_random_uuid(), jsonb_build_object('n', i) from "
-        "generate_series(2, 100000) as i");
+  append_many("a", 100000);
   ASSERT_EQ(run({"export", file("x.zst")}).code, 0);
   auto copy = fresh_journal().schema;
   std::vector<std::string> arguments{

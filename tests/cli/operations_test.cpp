@@ -228,15 +228,5 @@ TEST_F(cli_operations, survive_a_dump_and_a_restore) {
   auto mine = options;
   mine.url = url;
   auto store = open_store(mine);
-  append_request request{"account", "a"s, {}, nullptr};
-  append_step next;
-  next.append_id = uuid::v4();
-  next.after = 5;
-  new_event event;
-  event.name = "happened";
-  event.payload = "{}";
-  next.events.push_back(event);
-  request.steps.push_back(next);
-  append_all(*store->connect(), {&request});
-  EXPECT_EQ(request.steps[0].seq_no, 6U);
+  EXPECT_EQ(try_append(*store, "account", "a"s, 1, 5).seq_no, 6U);
 }

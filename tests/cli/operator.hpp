@@ -82,7 +82,15 @@ protected:
   /// Stores `count` events of one entity, with the payloads {"n": 1}, ..
   void append(const std::string& type, const entity_id& id, unsigned count = 1,
               std::uint64_t after = 0, std::vector<std::string> tags = {}) {
-    auto session = open()->connect();
+    auto step = try_append(*open(), type, id, count, after, std::move(tags));
+    ASSERT_EQ(step.status, append_status::stored) << step.message;
+  }
+
+  /// Tries to, and returns what came of it.
+  static append_step try_append(store& where, const std::string& type,
+                                const entity_id& id, unsigned count,
+                                std::uint64_t after,
+                                std::vector<std::string> tags = {}) {
     append_request request{type, id, {}, nullptr};
     append_step step;
     step.append_id = uuid::v4();
@@ -96,9 +104,20 @@ protected:
       step.events.push_back(event);
     }
     request.steps.push_back(step);
-    append_all(*session, {&request});
-    ASSERT_EQ(request.steps[0].status, append_status::stored)
-      << request.steps[0].message;
+    append_all(*where.connect(), {&request});
+    return request.steps[0];
+  }
+
+  /// Makes an entity with the versions 1 to `count`, faster than it could be
+  /// stored.
+  void append_many(const std::string& id, unsigned count) {
+    append("account", id, 1);
+    sql("insert into SCHEMA.event (type_name, entity_id, version, slice, "
+        "event_name, schema_version, append_id, event) select 'account', '"
+        + id + "', i, " + std::to_string(slice_of(id))
+        + ", 'happened', 1, gen_random_uuid(), jsonb_build_object('n', i) from "
+          "generate_series(2, "
+        + std::to_string(count) + ") as i");
   }
 
   /// Runs a statement in which SCHEMA stands for the journal's schema.

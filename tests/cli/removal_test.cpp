@@ -71,17 +71,8 @@ TEST_F(cli_removal, moves_an_entity_into_a_file_and_closes_it) {
   EXPECT_EQ(sql("select version || ' ' || archived from SCHEMA.horizon"),
             "5 true");
   // A command to it finds it closed.
-  append_request request{"account", "a"s, {}, nullptr};
-  append_step step;
-  step.append_id = uuid::v4();
-  step.after = 5;
-  new_event event;
-  event.name = "happened";
-  event.payload = "{}";
-  step.events.push_back(event);
-  request.steps.push_back(step);
-  append_all(*open()->connect(), {&request});
-  EXPECT_EQ(request.steps[0].status, append_status::conflict);
+  EXPECT_EQ(try_append(*open(), "account", "a"s, 1, 5).status,
+            append_status::conflict);
   EXPECT_TRUE(open()
                 ->connect()
                 ->load({{load_request{"account", "a"s}}}, 10)

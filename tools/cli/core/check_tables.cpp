@@ -123,7 +123,6 @@ void check_numbers(journal& x, faults& to) {
                      "min(e.type_name) from {schema}.event as e where "
                      "e.type_name > t.name) from types as t where t.name is "
                      "not null) ";
-  progress bar{"numbers", static_cast<std::uint64_t>(highest)};
   for (std::int64_t from = 0; from < highest && !interrupted() && !to.enough();
        from += step) {
     // Over numbers that nobody has used, in one leap.
@@ -134,7 +133,6 @@ void check_numbers(journal& x, faults& to) {
                       {from});
     if (next.null(0, 0))
       return;
-    bar.add(static_cast<std::uint64_t>(next.number(0, 0) - 1 - from));
     from = next.number(0, 0) - 1;
     auto found = x.run(
       each
@@ -145,7 +143,6 @@ void check_numbers(journal& x, faults& to) {
           "e.seq_no having count(*) > 1 order by e.seq_no limit $3::bigint",
       {from, step, most_rows});
     add_rows("numbers", found, to);
-    bar.add(static_cast<std::uint64_t>(std::min(step, highest - from)));
   }
 }
 

@@ -10,6 +10,7 @@ namespace evented::cli {
 
 void faults::add(const char* check, const std::string& where,
                  const std::string& what) {
+  std::lock_guard guard{mutex_};
   ++count_;
   if (json_)
     std::printf(

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 namespace evented::cli {
 
-/// What a check has found, told at once: there may be more than fit into memory.
+/// What checks have found, told at once: there may be more than fit into memory.
+/// Thread-safe.
 class faults {
 public:
   faults(bool json, std::uint64_t most) : json_(json), most_(most) {
@@ -26,7 +29,8 @@ public:
 private:
   bool json_;
   std::uint64_t most_;
-  std::uint64_t count_ = 0;
+  std::mutex mutex_;
+  std::atomic<std::uint64_t> count_ = 0;
 };
 
 } // namespace evented::cli

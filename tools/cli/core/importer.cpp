@@ -76,6 +76,8 @@ importer::importer(const globals& how, const json& header, bool resume)
 }
 
 void importer::prepare(bool resume) {
+  // So that a batch stays in memory.
+  x_.db.run("set temp_buffers = '64MB'");
   x_.db.run("create temporary table incoming (line jsonb not null)");
   auto found = x_.run("select value from {schema}.meta where key = 'import'");
   if (!found.empty()) {
