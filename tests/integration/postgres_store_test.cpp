@@ -269,6 +269,31 @@ TEST_F(postgres_store, an_append_waits_for_one_that_may_win) {
   EXPECT_EQ(x.steps[0].status, append_status::conflict);
 }
 
+TEST_F(postgres_store, an_append_that_waited_for_an_archive_finds_it_done) {
+  // Plans are made anew for the first calls and kept later; both must look at
+  // the table once they have its lock.
+  for (auto calls : {1, 10}) {
+    auto id = "a" + std::to_string(calls);
+    for (auto version = 0; version < calls; ++version)
+      append(id, static_cast<std::uint64_t>(version));
+    auto version = std::to_string(calls);
+    db.exec("begin");
+    db.exec("select " + options.schema + ".archive_entity('thing', '" + id
+            + "', " + version + ")");
+    auto x = make_request(id, static_cast<std::uint64_t>(calls));
+    std::thread writer{[&] { append_all(session(), {&x}); }};
+    raw_connection watcher;
+    EXPECT_TRUE(wait_until([&] {
+      return watcher.exec("select count(*) from pg_stat_activity where "
+                          "wait_event_type = 'Lock'")
+             != "0";
+    }));
+    db.exec("commit");
+    writer.join();
+    EXPECT_EQ(x.steps[0].status, append_status::conflict) << calls;
+  }
+}
+
 TEST_F(postgres_store, says_what_is_in_the_way_of_an_append) {
   options.lock_timeout = 100ms;
   session();

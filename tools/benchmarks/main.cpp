@@ -99,7 +99,8 @@ int main(int argc, char** argv) {
   app.add_option("--json", how.json,
                  "Writes a list of objects with name, unit, ours, baseline, "
                  "ratio and spread to this file");
-  app.add_option("--drivers", env.drivers, "How many actors send commands (1)")
+  app
+    .add_option("--drivers", env.drivers, "How many actors send commands (32)")
     ->check(CLI::Range(1, 64));
   app.add_option("--policy", env.policy, "The policy of CAF's scheduler")
     ->check(CLI::IsMember({"sharing", "stealing"}));

@@ -19,8 +19,9 @@ struct environment {
   std::chrono::milliseconds duration{5000};
   /// How long each client count is tried, twice, to find the best one.
   std::chrono::milliseconds calibration{2000};
-  /// How many actors send commands.
-  unsigned drivers = 1;
+  /// How many actors send commands. Few with much under way would measure how CAF
+  /// searches the list of their pending answers.
+  unsigned drivers = 32;
   /// The policy and the threads of CAF's scheduler; 0: what CAF does itself,
   /// which is at least four. As many as cores do better on a small machine.
   std::string policy = "sharing";
