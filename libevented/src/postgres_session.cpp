@@ -4,6 +4,7 @@
 #include "detail/arrays.hpp"
 #include "detail/event_reader.hpp"
 #include "detail/event_rows.hpp"
+#include "detail/index_order.hpp"
 #include "detail/listener_transaction.hpp"
 #include "detail/outbox_calls.hpp"
 #include "detail/schema.hpp"
@@ -168,15 +169,17 @@ public:
       whole = whole || !x.lean;
     }
     auto limit = std::max<std::size_t>(16, max_events / batch.size());
-    auto found
-      = db_.call(any_snapshot ? "evented_load_snapshots"
-                 : any_fresh  ? "evented_load_fresh"
-                              : "evented_load",
-                 pq::binary{std::move(types).finish()},
-                 pq::binary{std::move(ids).finish()},
-                 pq::binary{std::move(after).finish()},
-                 pq::binary{std::move(fresh).finish()}, std::uint64_t{limit},
-                 std::string_view{whole ? "t" : "f"});
+    const auto* statement = any_snapshot ? "evented_load_snapshots"
+                            : any_fresh  ? "evented_load_fresh"
+                                         : "evented_load";
+    auto found = order_.run([&] {
+      return db_.call(statement, pq::binary{std::move(types).finish()},
+                      pq::binary{std::move(ids).finish()},
+                      pq::binary{std::move(after).finish()},
+                      pq::binary{std::move(fresh).finish()},
+                      std::uint64_t{limit},
+                      std::string_view{whole ? "t" : "f"});
+    });
     const auto first = any_fresh || any_snapshot ? 2 : 1;
     for (const auto& row : found) {
       pq::cells in{row};
@@ -612,6 +615,7 @@ private:
   std::shared_ptr<watchdog> dog_;
   pq::connection db_;
   event_reader reader_{db_, options_};
+  index_order order_{db_, options_};
   shape_recorder shapes_{db_, options_};
   outbox_calls outbox_{db_, options_};
 };

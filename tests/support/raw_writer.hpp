@@ -63,6 +63,13 @@ public:
   /// Takes the lock and inserts. Returns whether the events were stored; a
   /// conflict draws numbers all the same.
   bool append(std::vector<raw_event> events) {
+    return db_.exec("select outcome is null from "
+                    + append_call(std::move(events)))
+           == "t";
+  }
+
+  /// Returns the call that `append` makes.
+  [[nodiscard]] std::string append_call(std::vector<raw_event> events) const {
     auto rows = columns(events);
     std::string last;
     std::string entity;
@@ -73,10 +80,8 @@ public:
       last += (last.empty() ? "" : ",") + std::to_string(i + 1);
       entity += (entity.empty() ? "" : ",") + std::to_string(++entities);
     }
-    return db_.exec("select outcome is null from " + schema_ + ".append(" + rows
-                    + ", array[" + last + "], array[" + entity + "], "
-                    + no_more_arguments() + ")")
-           == "t";
+    return schema_ + ".append(" + rows + ", array[" + last + "], array["
+           + entity + "], " + no_more_arguments() + ")";
   }
 
   /// Inserts without taking the lock, so it must be held.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "detail/index_order.hpp"
 #include "detail/pq.hpp"
 
 #include <evented/event_filter.hpp>
@@ -13,7 +14,7 @@ namespace evented::detail {
 class event_reader {
 public:
   event_reader(pq::connection& db, const journal_options& options)
-    : db_(db), options_(options) {
+    : db_(db), options_(options), order_(db, options) {
     // nop
   }
 
@@ -24,8 +25,7 @@ public:
 private:
   pq::connection& db_;
   const journal_options& options_;
-  /// Whether the session has been told how to plan.
-  bool ready_ = false;
+  index_order order_;
 };
 
 } // namespace evented::detail

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "detail/event_query.hpp"
+#include "detail/pq.hpp"
+
+#include <evented/options.hpp>
+
+#include <string>
+#include <type_traits>
+
+namespace evented::detail {
+
+/// Makes a session's statements walk the indexes in their order, whatever the
+/// planner believes about the tables: a plan that was made while they were empty
+/// is kept, and sorts all events of a type when there are some.
+class index_order {
+public:
+  index_order(pq::connection& db, const journal_options& options)
+    : db_(db), pooled_(options.pooler == pooler::transaction) {
+    // nop
+  }
+
+  /// Runs `f`, which sends statements. Behind a pooler that is a transaction,
+  /// else the session stays told.
+  template <class F>
+  auto run(F&& f) {
+    if (pooled_) {
+      db_.exec("begin isolation level read committed; set local bytea_output = "
+               "hex; "
+               + settings("set local "));
+      try {
+        auto result = f();
+        db_.exec("commit");
+        return result;
+      } catch (const sql_error&) {
+        db_.exec("rollback");
+        throw;
+      }
+    }
+    if (!ready_) {
+      db_.exec(settings("set "));
+      ready_ = true;
+    }
+    return f();
+  }
+
+private:
+  static std::string settings(const std::string& scope) {
+    std::string result;
+    for (auto* setting : event_query_settings)
+      result += scope + setting + " = off; ";
+    return result;
+  }
+
+  pq::connection& db_;
+  bool pooled_;
+  bool ready_ = false;
+};
+
+} // namespace evented::detail
