@@ -33,6 +33,8 @@ struct progress {
   std::condition_variable changed;
   bool drained = false;
   std::string failure;
+  /// To be read once the driver has drained.
+  std::vector<double> latencies;
 
   /// Waits until the driver has no commands under way, at most `duration`.
   /// @throws std::runtime_error where an answer was wrong
@@ -58,6 +60,7 @@ public:
       ids_(std::move(ids)),
       versions_(ids_.size(), 0),
       in_flight_(in_flight),
+      alone_(in_flight == 1),
       random_(seed) {
     // nop
   }
@@ -74,6 +77,7 @@ public:
 
 private:
   void next() {
+    begin_ = steady::now();
     auto i
       = touched_ < ids_.size() ? touched_++ : random_() * ids_.size() >> 32;
     // No timeout: the entities have theirs, and CAF's cost a lock each.
@@ -91,6 +95,9 @@ private:
     if (x.version != ++versions_[i])
       fail("an entity answered with version " + std::to_string(x.version)
            + " where " + std::to_string(versions_[i]) + " is due");
+    if (alone_)
+      state_->latencies.push_back(
+        std::chrono::duration<double>(steady::now() - begin_).count());
     auto& counter = state_->answered;
     counter.store(counter.load(std::memory_order_relaxed) + 1,
                   std::memory_order_relaxed);
@@ -124,6 +131,9 @@ private:
   std::vector<evented::uuid> ids_;
   std::vector<std::uint64_t> versions_;
   std::size_t in_flight_;
+  /// Whether one command at a time is under way.
+  bool alone_;
+  steady::time_point begin_;
   std::size_t touched_ = 0;
   std::mt19937 random_;
 };
@@ -167,18 +177,26 @@ load_result run_load(const environment& env, const load_options& options) {
   evented::journal journal{sys, options.journal};
   evented::entity_options<tally> how;
   how.command_timeout = 30s;
+  if (!options.view.empty())
+    how.listener([upsert = "insert into " + options.view
+                           + " values ($1, 1) on conflict (entity_id) do "
+                             "update set value = view.value + 1"](
+                   evented::committing<tally>& e, evented::transaction& tx) {
+      tx.send(upsert, e.id);
+    });
   auto region = evented::spawn_entities<tally>(sys, journal, how);
 
   drivers states;
   std::vector<caf::actor> actors;
-  for (unsigned i = 0; i < env.drivers; ++i) {
-    std::vector<evented::uuid> ids(options.entities / env.drivers);
+  auto count
+    = std::min<std::size_t>({env.drivers, options.entities, options.in_flight});
+  for (unsigned i = 0; i < count; ++i) {
+    std::vector<evented::uuid> ids(options.entities / count);
     for (auto& id : ids)
       id = evented::uuid::v4();
     states.push_back(std::make_shared<progress>());
-    actors.push_back(
-      sys.spawn<load_driver>(states.back(), region, std::move(ids),
-                             options.in_flight / env.drivers, i + 1));
+    actors.push_back(sys.spawn<load_driver>(
+      states.back(), region, std::move(ids), options.in_flight / count, i + 1));
   }
   auto stop = [&] {
     for (auto& x : states)
@@ -211,6 +229,11 @@ load_result run_load(const environment& env, const load_options& options) {
       if (!x->wait_for_end(60s))
         throw std::runtime_error("commands are left without an answer");
     result.accepted = answered(states);
+    if (auto& xs = states.front()->latencies; !xs.empty()) {
+      auto middle = xs.begin() + static_cast<std::ptrdiff_t>(xs.size() / 2);
+      std::nth_element(xs.begin(), middle, xs.end());
+      result.median_latency = *middle;
+    }
   } catch (...) {
     stop();
     for (auto& x : actors)

@@ -19,6 +19,9 @@ void set_scheduler(caf::actor_system_config& cfg, const environment& env);
 struct load_options {
   std::size_t entities = 10'000;
   std::size_t in_flight = 4096;
+  /// A table with the columns entity_id and value, to which a listener adds each
+  /// event; none where this is empty.
+  std::string view;
   evented::journal_options journal;
 };
 
@@ -31,6 +34,9 @@ struct load_result {
   /// CPU time of this process and of the server, in microseconds per command.
   double own_cpu = 0;
   double server_cpu = 0;
+  /// From a command to its answer, in seconds; measured only where one at a time
+  /// is under way.
+  double median_latency = 0;
 };
 
 /// Starts an actor system with an entity region, sends a command to each of the

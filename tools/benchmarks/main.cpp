@@ -80,8 +80,8 @@ int main(int argc, char** argv) {
   CLI::App app{
     "Measures libevented row by row, each in turns with its baseline, on one "
     "PostgreSQL: a private one that goes away afterwards, or the one that "
-    "EVENTED_DATABASE_URL names (where the schemas evented_bench and "
-    "ancestor_bench are dropped).\n\n"
+    "EVENTED_DATABASE_URL names (where the schemas evented_bench_* and "
+    "ancestor_bench_* are dropped).\n\n"
     "ours, baseline and ratio are medians over the rounds, the ratio taken "
     "round by round; spread is (largest - smallest) / median of the ratio. "
     "Figures of different runs or machines do not compare, ratios do.",
@@ -113,6 +113,7 @@ int main(int argc, char** argv) {
       how.rounds = 3;
     if (seconds->count() == 0)
       how.seconds = 2;
+    env.quick = true;
     env.calibration = 1000ms;
   }
   env.duration

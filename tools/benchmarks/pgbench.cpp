@@ -6,9 +6,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 namespace bench {
 
@@ -22,6 +25,33 @@ std::string quote(const std::string& text) {
     else
       result += c;
   return result + "'";
+}
+
+/// Returns the median of what pgbench has logged, in seconds, and removes its
+/// files.
+double take_latencies(const std::string& prefix) {
+  std::vector<double> found;
+  std::filesystem::path base{prefix};
+  for (auto& x : std::filesystem::directory_iterator{base.parent_path()}) {
+    if (!x.path().filename().string().starts_with(base.filename().string()
+                                                  + "."))
+      continue;
+    std::ifstream in{x.path()};
+    std::string line;
+    while (std::getline(in, line)) {
+      // The client, the transaction's number, and its microseconds.
+      std::istringstream fields{line};
+      double client = 0, number = 0, us = 0;
+      if (fields >> client >> number >> us)
+        found.push_back(us / 1e6);
+    }
+    std::filesystem::remove(x.path());
+  }
+  if (found.empty())
+    throw std::runtime_error("pgbench has logged nothing");
+  auto middle = found.begin() + static_cast<std::ptrdiff_t>(found.size() / 2);
+  std::nth_element(found.begin(), middle, found.end());
+  return *middle;
 }
 
 /// Returns the number that follows the last `label` in `text`.
@@ -53,7 +83,8 @@ pgbench::~pgbench() {
 }
 
 pgbench::outcome pgbench::run(unsigned clients,
-                              std::chrono::milliseconds duration) const {
+                              std::chrono::milliseconds duration,
+                              bool latencies) const {
   auto seconds = std::max<std::int64_t>(1, (duration.count() + 500) / 1000);
   auto threads = std::clamp(std::thread::hardware_concurrency(), 1u, clients);
   auto command
@@ -61,7 +92,9 @@ pgbench::outcome pgbench::run(unsigned clients,
       + " --no-vacuum --protocol=prepared --client=" + std::to_string(clients)
       + " --jobs=" + std::to_string(threads) + " --time="
       + std::to_string(seconds) + " --define=clients=" + std::to_string(clients)
-      + " --file=" + quote(file_) + " " + quote(url_) + " 2>&1";
+      + " --file=" + quote(file_)
+      + (latencies ? " --log --log-prefix=" + quote(file_) : "") + " "
+      + quote(url_) + " 2>&1";
   auto* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr)
     throw std::runtime_error("cannot run pgbench");
@@ -73,7 +106,8 @@ pgbench::outcome pgbench::run(unsigned clients,
     throw std::runtime_error("pgbench failed:\n" + output);
   return {number_after(output, "tps = "),
           static_cast<std::int64_t>(number_after(
-            output, "number of transactions actually processed: "))};
+            output, "number of transactions actually processed: ")),
+          latencies ? take_latencies(file_) : 0};
 }
 
 } // namespace bench

@@ -21,11 +21,14 @@ public:
   struct outcome {
     double per_second = 0;
     std::int64_t transactions = 0;
+    /// In seconds, where it was asked for.
+    double median_latency = 0;
   };
 
   /// Runs the script with as many clients for whole seconds, at least one.
   /// @throws std::runtime_error where pgbench or any transaction fails
-  outcome run(unsigned clients, std::chrono::milliseconds duration) const;
+  outcome run(unsigned clients, std::chrono::milliseconds duration,
+              bool latencies = false) const;
 
 private:
   std::string url_;
