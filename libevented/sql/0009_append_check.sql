@@ -153,7 +153,10 @@ create or replace function {schema}.append(
   out current boolean[])
 -- The journal grows faster than its statistics: never trust them to scan it.
 language plpgsql volatile set enable_seqscan = off set enable_sort = off
-set jit = off as $body$
+set jit = off
+-- Small batches look cheaper than the plan for all of them, and would be planned
+-- each time, for longer than they take.
+set plan_cache_mode = force_generic_plan as $body$
 declare
   v_from   integer := 1;
   v_failed integer := 0;

@@ -172,7 +172,7 @@ public:
     const auto* statement = any_snapshot ? "evented_load_snapshots"
                             : any_fresh  ? "evented_load_fresh"
                                          : "evented_load";
-    auto found = order_.run([&] {
+    auto found = load_order_.run([&] {
       return db_.call(statement, pq::binary{std::move(types).finish()},
                       pq::binary{std::move(ids).finish()},
                       pq::binary{std::move(after).finish()},
@@ -615,7 +615,7 @@ private:
   std::shared_ptr<watchdog> dog_;
   pq::connection db_;
   event_reader reader_{db_, options_};
-  index_order order_{db_, options_};
+  index_order load_order_{db_, options_, true};
   shape_recorder shapes_{db_, options_};
   outbox_calls outbox_{db_, options_};
 };

@@ -130,10 +130,10 @@ TEST_P(append_plan, is_no_worse_for_loads) {
   // What it has read is counted at its end.
   session.reset();
   auto rows = [&](const std::string& index) {
-    return std::stoull(
-      db.exec("select idx_tup_read from pg_stat_user_indexes where schemaname = "
-              "'"
-              + options.schema + "' and indexrelname = '" + index + "'"));
+    return std::stoull(db.exec(
+      "select idx_tup_read from pg_stat_user_indexes where schemaname = "
+      "'"
+      + options.schema + "' and indexrelname = '" + index + "'"));
   };
   EXPECT_TRUE(test::wait_until([&] { return rows("event_pkey") >= 320; }));
   // To open the store takes a few.

@@ -14,7 +14,7 @@ namespace evented::detail {
 class event_reader {
 public:
   event_reader(pq::connection& db, const journal_options& options)
-    : db_(db), options_(options), order_(db, options) {
+    : db_(db), options_(options), order_(db, options, false) {
     // nop
   }
 

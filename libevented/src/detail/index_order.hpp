@@ -15,8 +15,13 @@ namespace evented::detail {
 /// is kept, and sorts all events of a type when there are some.
 class index_order {
 public:
-  index_order(pq::connection& db, const journal_options& options)
-    : db_(db), pooled_(options.pooler == pooler::transaction) {
+  /// @param generic whether prepared statements keep one plan for all parameters:
+  ///        else a call with little to do looks cheaper than that plan, and is
+  ///        planned each time, for longer than it takes
+  index_order(pq::connection& db, const journal_options& options, bool generic)
+    : db_(db),
+      pooled_(options.pooler == pooler::transaction),
+      generic_(generic) {
     // nop
   }
 
@@ -45,15 +50,18 @@ public:
   }
 
 private:
-  static std::string settings(const std::string& scope) {
+  [[nodiscard]] std::string settings(const std::string& scope) const {
     std::string result;
     for (auto* setting : event_query_settings)
       result += scope + setting + " = off; ";
+    if (generic_)
+      result += scope + "plan_cache_mode = force_generic_plan; ";
     return result;
   }
 
   pq::connection& db_;
   bool pooled_;
+  bool generic_;
   bool ready_ = false;
 };
 
