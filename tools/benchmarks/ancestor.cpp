@@ -86,6 +86,8 @@ void ancestor::prepare(const std::string& url, sequence what) {
 }
 
 void ancestor::calibrate(const environment& env) {
+  if (env.smoke)
+    return;
   // Twice, since a busy moment must not decide.
   std::map<unsigned, double> found;
   for (auto pass = 0; pass < 2; ++pass)

@@ -170,7 +170,11 @@ void set_scheduler(caf::actor_system_config& cfg, const environment& env) {
             static_cast<std::size_t>(env.threads));
 }
 
-load_result run_load(const environment& env, const load_options& options) {
+load_result run_load(const environment& env, load_options options) {
+  if (env.smoke) {
+    options.entities = std::min<std::size_t>(options.entities, 100);
+    options.in_flight = std::min<std::size_t>(options.in_flight, 100);
+  }
   evented::config<caf::id_block::bench> cfg;
   set_scheduler(cfg, env);
   caf::actor_system sys{cfg};

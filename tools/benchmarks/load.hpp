@@ -47,6 +47,6 @@ struct load_result {
 /// Each answer is checked: accepted, with the version that follows the one
 /// before.
 /// @throws std::runtime_error where one is anything else
-load_result run_load(const environment& env, const load_options& options);
+load_result run_load(const environment& env, load_options options);
 
 } // namespace bench

@@ -1,6 +1,7 @@
 // Measures libevented next to what PostgreSQL does without it, prints a table
 // and writes it as JSON.
 
+#include "chart.hpp"
 #include "report.hpp"
 #include "row.hpp"
 
@@ -21,6 +22,7 @@ struct settings {
   unsigned rounds = 5;
   double seconds = 5;
   std::string json;
+  std::string chart;
   std::vector<std::string> rows;
 };
 
@@ -64,6 +66,8 @@ int measure(const settings& how, bench::environment env) {
   bench::print_table(results);
   if (!how.json.empty())
     bench::write_json(how.json, results);
+  if (!how.chart.empty())
+    bench::draw_chart(how.chart, results);
   return 0;
 }
 
@@ -86,8 +90,9 @@ int main(int argc, char** argv) {
     "round by round; spread is (largest - smallest) / median of the ratio. "
     "Figures of different runs or machines do not compare, ratios do.",
     "evented_bench"};
-  app.add_flag("--quick", how.quick,
-               "Takes less than a minute: 3 short rounds");
+  app.add_flag("--quick", how.quick, "Takes a few minutes: 3 short rounds");
+  app.add_flag("--smoke", env.smoke,
+               "Only shows that each row works; its figures mean nothing");
   auto* rounds = app.add_option("--rounds", how.rounds,
                                 "How often each row is measured (5)");
   rounds->check(CLI::PositiveNumber);
@@ -99,6 +104,8 @@ int main(int argc, char** argv) {
   app.add_option("--json", how.json,
                  "Writes a list of objects with name, unit, ours, baseline, "
                  "ratio and spread to this file");
+  app.add_option("--chart", how.chart,
+                 "Draws the ratios as SVG into this file, with gnuplot");
   app
     .add_option("--drivers", env.drivers, "How many actors send commands (32)")
     ->check(CLI::Range(1, 64));
@@ -108,11 +115,11 @@ int main(int argc, char** argv) {
     "--threads", env.threads,
     "The threads of CAF's scheduler (0: as CAF does; default: one per core)");
   CLI11_PARSE(app, argc, argv);
-  if (how.quick) {
+  if (how.quick || env.smoke) {
     if (rounds->count() == 0)
-      how.rounds = 3;
+      how.rounds = env.smoke ? 1 : 3;
     if (seconds->count() == 0)
-      how.seconds = 2;
+      how.seconds = env.smoke ? 0.1 : 2;
     env.quick = true;
     env.calibration = 1000ms;
   }

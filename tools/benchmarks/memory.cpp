@@ -26,6 +26,8 @@ public:
   std::string unit() const override { return "bytes, less is better"; }
 
   void prepare(const environment& env) override {
+    if (env.smoke)
+      count_ = 1000;
     journal_.fill(env.url, 1, 1);
   }
 
@@ -34,12 +36,13 @@ public:
     fresh_process process{env, journal_};
     // What comes once is there before.
     process.connect();
-    std::vector<evented::uuid> ids(count);
+    std::vector<evented::uuid> ids(count_);
     for (auto& id : ids)
       id = evented::uuid::v4();
     auto before = heap();
     process.ask_all<look>(ids, 0);
-    auto result = (heap() - before) / count - sizeof(tally);
+    auto result
+      = (heap() - before) / static_cast<double>(count_) - sizeof(tally);
     std::printf("  %s: ours %.0f bytes\n", name().c_str(), result);
     return result;
   }
@@ -49,13 +52,13 @@ public:
     set_scheduler(cfg, env);
     caf::actor_system sys{cfg};
     std::vector<caf::actor> actors;
-    actors.reserve(count);
+    actors.reserve(count_);
     auto before = heap();
-    for (std::size_t i = 0; i < count; ++i)
+    for (std::size_t i = 0; i < count_; ++i)
       actors.push_back(sys.spawn([](caf::event_based_actor*) -> caf::behavior {
         return {[](add x) { return x.inc; }};
       }));
-    auto result = (heap() - before) / count;
+    auto result = (heap() - before) / static_cast<double>(count_);
     std::printf("  %s: baseline %.0f bytes, a bare actor\n", name().c_str(),
                 result);
     for (auto& x : actors)
@@ -64,7 +67,7 @@ public:
   }
 
 private:
-  static constexpr std::size_t count = 50'000;
+  std::size_t count_ = 50'000;
 
   bench_journal journal_{"evented_bench_memory"};
 };

@@ -19,6 +19,8 @@ struct environment {
   std::chrono::milliseconds duration{5000};
   /// Whether to do with less than is worth publishing.
   bool quick = false;
+  /// Whether to do with so little that the figures mean nothing.
+  bool smoke = false;
   /// How long each client count is tried, twice, to find the best one.
   std::chrono::milliseconds calibration{2000};
   /// How many actors send commands. Few with much under way would measure how CAF
