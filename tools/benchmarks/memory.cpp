@@ -19,6 +19,15 @@ double heap() {
   return static_cast<double>(x.uordblks + x.hblkhd);
 }
 
+class bare_actor : public caf::event_based_actor {
+public:
+  using caf::event_based_actor::event_based_actor;
+
+  caf::behavior make_behavior() override {
+    return {[](add x) { return x.inc; }};
+  }
+};
+
 class entity_memory : public row {
 public:
   std::string name() const override { return "entity.memory"; }
@@ -55,9 +64,7 @@ public:
     actors.reserve(count_);
     auto before = heap();
     for (std::size_t i = 0; i < count_; ++i)
-      actors.push_back(sys.spawn([](caf::event_based_actor*) -> caf::behavior {
-        return {[](add x) { return x.inc; }};
-      }));
+      actors.push_back(sys.spawn<bare_actor>());
     auto result = (heap() - before) / static_cast<double>(count_);
     std::printf("  %s: baseline %.0f bytes, a bare actor\n", name().c_str(),
                 result);
