@@ -7,11 +7,15 @@
 
 namespace evented {
 
-/// Thrown when PostgreSQL refuses a statement.
+/// Thrown when PostgreSQL refuses a statement. `what` says which rule was broken
+/// and quotes no values, so that it may go into logs.
 class sql_error : public error {
 public:
-  sql_error(std::string sqlstate, const std::string& what)
-    : error(errc::refused, what), sqlstate_(std::move(sqlstate)) {
+  sql_error(std::string sqlstate, const std::string& what,
+            std::string detail = {})
+    : error(errc::refused, what),
+      sqlstate_(std::move(sqlstate)),
+      detail_(std::move(detail)) {
     // nop
   }
 
@@ -21,8 +25,13 @@ public:
     return sqlstate_;
   }
 
+  /// Returns all that PostgreSQL has said, with the keys, rows and statements
+  /// that it quotes: not for logs.
+  [[nodiscard]] const std::string& detail() const noexcept { return detail_; }
+
 private:
   std::string sqlstate_;
+  std::string detail_;
 };
 
 } // namespace evented

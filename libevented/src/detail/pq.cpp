@@ -40,6 +40,27 @@ std::string clean(std::string text) {
   return text;
 }
 
+/// Returns what PostgreSQL says of an error without what it quotes: its main line
+/// and its hint. DETAIL quotes keys and rows, CONTEXT, QUERY and LINE quote
+/// statements; errors about data (class 22) quote values in the main line, too.
+std::string without_values(const std::string& text,
+                           const std::string& sqlstate) {
+  auto end = std::min(text.find('\n'), text.size());
+  auto result = text.substr(0, end);
+  if (sqlstate.starts_with("22")) {
+    // Up to the last quote: a value may have some of its own, or a line break, and
+    // then there is no other one.
+    auto first = result.find('"');
+    auto last = result.rfind('"');
+    if (first != std::string::npos)
+      result.replace(
+        first, first == last ? std::string::npos : last - first + 1, "\"..\"");
+  }
+  if (auto hint = text.rfind("\nHINT:"); hint != std::string::npos)
+    result += text.substr(hint, text.find('\n', hint + 1) - hint);
+  return result;
+}
+
 bool server_is_going(const std::string& sqlstate) {
   // 57P01 admin_shutdown, 57P02 crash_shutdown, 57P03 cannot_connect_now,
   // 57P05 idle_session_timeout; 25P03 idle_in_transaction_session_timeout;
@@ -273,7 +294,7 @@ pqxx::result connection::exec_cached(const std::string& sql,
     // Which the statement as such is not to blame for: the transaction has to
     // be begun anew (40000).
     if (e.sqlstate() == "0A000")
-      throw sql_error("40000", e.what());
+      throw sql_error("40000", e.what(), e.detail());
     throw;
   }
 }
@@ -358,7 +379,7 @@ void connection::rethrow() {
     // 40003: the server itself does not know whether it has committed.
     if (server_is_going(sqlstate) || sqlstate == "40003")
       throw connection_lost(true, what);
-    throw sql_error(sqlstate, what);
+    throw sql_error(sqlstate, without_values(what, sqlstate), what);
   }
 }
 
