@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/error.hpp>
+#include <evented/export.hpp>
 
 #include <string>
 #include <utility>
@@ -8,7 +9,7 @@
 namespace evented {
 
 /// Thrown when PostgreSQL refuses a statement.
-class sql_error : public error {
+class EVENTED_EXPORT sql_error : public error {
 public:
   sql_error(std::string sqlstate, const std::string& what)
     : error(errc::refused, what), sqlstate_(std::move(sqlstate)) {
