@@ -19,25 +19,72 @@ function(evented_compile_options target)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
   if(EVENTED_SANITIZE)
-    target_compile_options(${target} PUBLIC
-      -fsanitize=${EVENTED_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
-    target_link_options(${target} PUBLIC -fsanitize=${EVENTED_SANITIZE})
+    set(options -fsanitize=${EVENTED_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_compile_options(${target} PUBLIC "$<BUILD_INTERFACE:${options}>")
+    target_link_options(${target} PUBLIC "$<BUILD_INTERFACE:-fsanitize=${EVENTED_SANITIZE}>")
   endif()
 endfunction()
 
-# evented_add_library(<name> SOURCES .. LINK ..): a static or shared library with the
-# alias evented::<name> and its public headers in include/.
+# evented_add_library(<name> [STATIC] HEADERS .. SOURCES .. LINK .. LINK_PRIVATE ..): a
+# library evented::<name> with its public headers in include/, shared where
+# BUILD_SHARED_LIBS says so.
+#
+# Of a shared library only what is marked as EVENTED_EXPORT can be reached. What looks
+# behind that, as tests and the command line do, links evented_inside::<name>: the same
+# objects in a static library.
 function(evented_add_library name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINK;LINK_PRIVATE" ${ARGN})
-  add_library(evented_${name} ${arg_SOURCES})
-  add_library(evented::${name} ALIAS evented_${name})
-  set_target_properties(evented_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON EXPORT_NAME ${name})
-  target_compile_features(evented_${name} PUBLIC cxx_std_20)
-  target_include_directories(evented_${name}
-    PUBLIC "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>"
+  cmake_parse_arguments(arg "STATIC" "" "HEADERS;SOURCES;LINK;LINK_PRIVATE" ${ARGN})
+  set(objects evented_${name}_objects)
+  add_library(${objects} OBJECT ${arg_SOURCES})
+  set_target_properties(${objects} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON
+    CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON)
+  target_include_directories(${objects}
+    PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}/include"
     PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/src")
-  target_link_libraries(evented_${name} PUBLIC ${arg_LINK} PRIVATE ${arg_LINK_PRIVATE})
-  evented_compile_options(evented_${name})
+  target_link_libraries(${objects} PUBLIC ${arg_LINK} PRIVATE ${arg_LINK_PRIVATE})
+  evented_compile_options(${objects})
+
+  set(kind STATIC)
+  if(BUILD_SHARED_LIBS AND NOT arg_STATIC)
+    set(kind SHARED)
+  endif()
+  evented_pack_objects(evented_${name} ${kind})
+  add_library(evented::${name} ALIAS evented_${name})
+  # While the major version is 0, a minor version may break.
+  set_target_properties(evented_${name} PROPERTIES
+    EXPORT_NAME ${name}
+    VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  target_sources(evented_${name} PUBLIC
+    FILE_SET HEADERS BASE_DIRS include FILES ${arg_HEADERS})
+  if(EVENTED_BUILD_TESTS)
+    # Each public header compiles on its own.
+    set_property(TARGET evented_${name} PROPERTY VERIFY_INTERFACE_HEADER_SETS ON)
+  endif()
+
+  if(BUILD_SHARED_LIBS)
+    list(TRANSFORM arg_LINK REPLACE "^evented::" "evented_inside::")
+    evented_pack_objects(evented_${name}_inside STATIC)
+    target_include_directories(evented_${name}_inside
+      INTERFACE "${CMAKE_CURRENT_SOURCE_DIR}/include")
+    set_property(TARGET evented_${name}_inside PROPERTY EXCLUDE_FROM_ALL ON)
+    add_library(evented_inside::${name} ALIAS evented_${name}_inside)
+  else()
+    add_library(evented_inside::${name} ALIAS evented_${name})
+  endif()
+  if(EVENTED_INSTALL)
+    evented_install_library(${name} LINK ${arg_LINK} LINK_PRIVATE ${arg_LINK_PRIVATE})
+  endif()
+endfunction()
+
+# Makes a library of the objects; to be called by evented_add_library only.
+function(evented_pack_objects target kind)
+  add_library(${target} ${kind} $<TARGET_OBJECTS:${objects}>)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target} PUBLIC ${arg_LINK} PRIVATE ${arg_LINK_PRIVATE})
+  evented_compile_options(${target})
 endfunction()
 
 # evented_add_program(<name> SOURCES .. LINK ..)
@@ -48,19 +95,21 @@ function(evented_add_program name)
   evented_compile_options(${name})
 endfunction()
 
-# evented_embed_sql(<target> <file>..): makes every SQL file available as
-# `evented::sql::<stem>` (a std::string_view) in the generated header evented_sql.hpp.
-function(evented_embed_sql target)
-  set(header "${CMAKE_CURRENT_BINARY_DIR}/generated/evented_sql.hpp")
-  set(text "#pragma once\n#include <string_view>\nnamespace evented::sql {\n")
-  foreach(file IN LISTS ARGN)
+# evented_embed(<target> NAMESPACE <name> HEADER <file> FILES ..): makes every file available
+# as `<namespace>::<stem>` (a std::string_view) in the generated header.
+function(evented_embed target)
+  cmake_parse_arguments(arg "" "NAMESPACE;HEADER" "FILES" ${ARGN})
+  set(header "${CMAKE_CURRENT_BINARY_DIR}/generated/${arg_HEADER}")
+  set(text "#pragma once\n#include <string_view>\nnamespace ${arg_NAMESPACE} {\n")
+  foreach(file IN LISTS arg_FILES)
     get_filename_component(stem "${file}" NAME_WE)
     string(REGEX REPLACE "^[0-9]+_" "m\\0" stem "${stem}") # 0001_x.sql -> m0001_x
-    file(READ "${CMAKE_CURRENT_SOURCE_DIR}/${file}" sql)
-    string(APPEND text "inline constexpr std::string_view ${stem} = R\"~sql~(${sql})~sql~\";\n")
+    file(READ "${CMAKE_CURRENT_SOURCE_DIR}/${file}" content)
+    string(APPEND text
+      "inline constexpr std::string_view ${stem} = R\"~file~(${content})~file~\";\n")
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
   endforeach()
-  string(APPEND text "} // namespace evented::sql\n")
+  string(APPEND text "} // namespace ${arg_NAMESPACE}\n")
   file(CONFIGURE OUTPUT "${header}" CONTENT "@text@" @ONLY)
   target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/generated")
 endfunction()

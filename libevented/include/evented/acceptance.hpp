@@ -2,6 +2,7 @@
 
 #include <evented/entity_id.hpp>
 #include <evented/event.hpp>
+#include <evented/export.hpp>
 #include <evented/type_list.hpp>
 
 #include <chrono>
@@ -70,7 +71,7 @@ struct cancelled {
 };
 
 /// @throws std::invalid_argument where no timer can have this name
-void check_timer_name(const std::string& name);
+EVENTED_EXPORT void check_timer_name(const std::string& name);
 
 template <class T>
 struct is_variant_vector : std::false_type {};

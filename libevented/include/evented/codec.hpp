@@ -2,6 +2,7 @@
 
 #include <evented/binary_archive.hpp>
 #include <evented/error.hpp>
+#include <evented/export.hpp>
 #include <evented/json_archive.hpp>
 
 #include <cereal/types/array.hpp>
@@ -32,7 +33,7 @@ enum class codec : std::uint8_t {
 };
 
 /// Returns the name of `x`: json or binary.
-std::string_view to_string(codec x) noexcept;
+EVENTED_EXPORT std::string_view to_string(codec x) noexcept;
 
 namespace detail {
 

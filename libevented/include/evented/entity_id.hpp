@@ -1,5 +1,6 @@
 #pragma once
 
+#include <evented/export.hpp>
 #include <evented/uuid.hpp>
 
 #include <cstdint>
@@ -16,7 +17,7 @@ namespace evented {
 enum class id_kind : std::uint8_t { uuid, text, bigint };
 
 /// Returns the name of the PostgreSQL type of `kind`: uuid, text or bigint.
-std::string_view to_string(id_kind kind) noexcept;
+EVENTED_EXPORT std::string_view to_string(id_kind kind) noexcept;
 
 /// An entity ID of any kind, in the order of `id_kind`.
 using entity_id = std::variant<uuid, std::string, std::int64_t>;
@@ -39,15 +40,16 @@ inline id_kind kind(const entity_id& id) noexcept {
 }
 
 /// Returns the text of `id` as it appears in messages and errors.
-std::string to_string(const entity_id& id);
+EVENTED_EXPORT std::string to_string(const entity_id& id);
 
 /// Returns the ID of `kind` that `to_string` renders as `text`, nothing where
 /// there is none.
-std::optional<entity_id> parse_entity_id(id_kind kind, std::string_view text);
+EVENTED_EXPORT std::optional<entity_id> parse_entity_id(id_kind kind,
+                                                        std::string_view text);
 
 /// Checks whether `id` can be stored: a text ID has 1 to 512 bytes of valid
 /// UTF-8 without NUL; every other ID can be.
-bool valid(const entity_id& id) noexcept;
+EVENTED_EXPORT bool valid(const entity_id& id) noexcept;
 
 /// The number of slices of a journal.
 inline constexpr std::uint16_t slice_count = 1024;
@@ -60,6 +62,6 @@ inline constexpr std::uint16_t slice_count = 1024;
 /// (16 bytes of a UUID, UTF-8 of a text, 8 bytes big endian of a bigint), with
 /// the upper half folded onto the lower by xor, modulo 1024. Stored with every
 /// event, so it never changes.
-std::uint16_t slice_of(const entity_id& id) noexcept;
+EVENTED_EXPORT std::uint16_t slice_of(const entity_id& id) noexcept;
 
 } // namespace evented

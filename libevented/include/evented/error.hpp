@@ -1,5 +1,7 @@
 #pragma once
 
+#include <evented/export.hpp>
+
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -73,11 +75,11 @@ enum class errc : std::uint8_t {
 };
 
 /// Returns the name of `code`, for example `outcome_unknown`.
-std::string_view to_string(errc code) noexcept;
+EVENTED_EXPORT std::string_view to_string(errc code) noexcept;
 
 /// The root of all exceptions that this library throws. The text says which
 /// entity and version are concerned and what to do, and holds no secret.
-class error : public std::runtime_error {
+class EVENTED_EXPORT error : public std::runtime_error {
 public:
   error(errc code, const std::string& what)
     : std::runtime_error(what), code_(code) {
@@ -92,7 +94,7 @@ private:
 };
 
 /// Thrown when the connection to the database breaks or cannot be made.
-class connection_lost : public error {
+class EVENTED_EXPORT connection_lost : public error {
 public:
   connection_lost(bool sent, const std::string& what)
     : error(sent ? errc::outcome_unknown : errc::unavailable, what) {

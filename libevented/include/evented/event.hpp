@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/entity_id.hpp>
+#include <evented/export.hpp>
 
 #include <chrono>
 #include <compare>
@@ -41,7 +42,7 @@ struct new_event {
 
 /// Checks whether `tag` can be stored: 1 to 200 bytes of valid UTF-8 without
 /// NUL and line feed.
-bool valid_tag(std::string_view tag) noexcept;
+EVENTED_EXPORT bool valid_tag(std::string_view tag) noexcept;
 
 /// An event as the journal holds it.
 struct stored_event {

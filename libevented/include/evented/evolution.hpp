@@ -5,6 +5,7 @@
 #include <evented/codec.hpp>
 #include <evented/entity.hpp>
 #include <evented/event.hpp>
+#include <evented/export.hpp>
 #include <evented/fwd.hpp>
 
 #include <array>
@@ -93,7 +94,7 @@ enum class unknown_events : std::uint8_t {
 
 /// Decides about unknown events on behalf of all that reads for one region or
 /// projection. Thread-safe.
-class unknown_event_policy {
+class EVENTED_EXPORT unknown_event_policy {
 public:
   unknown_event_policy() = default;
 
@@ -129,14 +130,14 @@ readable_type readable() {
 /// Returns the shapes of stored events of the type that are not among the known
 /// ones, in order.
 /// @throws connection_lost, sql_error
-std::vector<event_shape> missing_shapes(store& where,
-                                        const readable_type& what);
+EVENTED_EXPORT std::vector<event_shape>
+missing_shapes(store& where, const readable_type& what);
 
 /// Checks that all stored events of these types can be read.
 /// @param names only events with these names count; empty: all
 /// @throws connection_lost, sql_error, error(incompatible) with one text that
 ///         lists everything that cannot
-void check_shapes(store& where, std::span<const readable_type> types,
+EVENTED_EXPORT void check_shapes(store& where, std::span<const readable_type> types,
                   std::span<const std::string> names = {});
 
 } // namespace evented

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <evented/export.hpp>
 #include <evented/uuid.hpp>
 
 #include <chrono>
@@ -45,7 +46,7 @@ struct watch_state {
 ///
 /// The same connection tells the database that the runners of this process are
 /// alive.
-class frontier_watch {
+class EVENTED_EXPORT frontier_watch {
 public:
   /// Called with the highest frontier of the present connection, in the thread
   /// of the watch. Has to return soon, since the signs of life come from the same
@@ -106,7 +107,7 @@ private:
 
 /// The connection of a `frontier_watch`, as a store makes it. Used by one
 /// thread at a time.
-class watch_session {
+class EVENTED_EXPORT watch_session {
 public:
   virtual ~watch_session() = default;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/archive_nodes.hpp>
+#include <evented/export.hpp>
 
 #include <cereal/cereal.hpp>
 
@@ -22,8 +23,8 @@ namespace evented {
 /// `cereal::JSONOutputArchive`: fields by their names, `value0`, `value1` and so
 /// on where they have none, containers as arrays. It writes only what PostgreSQL
 /// takes, and takes no detour over a stream. Not thread-safe.
-class json_writer : public cereal::OutputArchive<json_writer>,
-                    public cereal::traits::TextArchive {
+class EVENTED_EXPORT json_writer : public cereal::OutputArchive<json_writer>,
+                                   public cereal::traits::TextArchive {
 public:
   /// Appends to `to`, which must outlive the archive.
   explicit json_writer(std::string& to);
@@ -72,8 +73,8 @@ private:
 /// A cereal archive that reads JSON in the form of `json_writer`, from whatever
 /// source: fields are found by their names, in any order, and others are left
 /// out. Not thread-safe.
-class json_reader : public cereal::InputArchive<json_reader>,
-                    public cereal::traits::TextArchive {
+class EVENTED_EXPORT json_reader : public cereal::InputArchive<json_reader>,
+                                   public cereal::traits::TextArchive {
 public:
   /// Takes a copy of `json`.
   /// @throws error(corrupt_event) where it is no object and no array, or where

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/event.hpp>
+#include <evented/export.hpp>
 #include <evented/transaction.hpp>
 
 #include <any>
@@ -23,7 +24,7 @@ struct uncommitted_event {
 /// Takes part in the transaction that stores an entity's events. The
 /// type-erased form that stores call; users write a function, see
 /// `entity_options`.
-class event_listener {
+class EVENTED_EXPORT event_listener {
 public:
   virtual ~event_listener() = default;
 

@@ -3,6 +3,7 @@
 #include <evented/codec.hpp>
 #include <evented/entity.hpp>
 #include <evented/evolution.hpp>
+#include <evented/export.hpp>
 #include <evented/projection_store.hpp>
 #include <evented/trace.hpp>
 
@@ -87,7 +88,7 @@ template <class... Es>
 using batch = typename detail::batch_of<Es...>::type;
 
 /// Collects what a handler wants to happen outside of the database.
-class effects {
+class EVENTED_EXPORT effects {
 public:
   /// Runs `f` after the commit of `e`'s transaction, in the thread of the
   /// handler; not where `e` is replayed, and not where the process dies in
@@ -120,7 +121,7 @@ struct handling {
 
 /// The type-erased handler of a projection. Called by one thread at a time for
 /// each range of slices.
-class projection_handler {
+class EVENTED_EXPORT projection_handler {
 public:
   virtual ~projection_handler() = default;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/event_filter.hpp>
+#include <evented/export.hpp>
 #include <evented/transaction.hpp>
 #include <evented/uuid.hpp>
 
@@ -150,7 +151,7 @@ enum class letter_kind : std::uint8_t {
 };
 
 /// Returns the name of `kind`: parked, behind or skipped.
-std::string_view to_string(letter_kind kind) noexcept;
+EVENTED_EXPORT std::string_view to_string(letter_kind kind) noexcept;
 
 /// An event that a projection could not handle.
 struct dead_letter {
@@ -181,7 +182,7 @@ struct projection_request {
 // -- sessions -----------------------------------------------------------------
 
 /// Says that a range is no longer the caller's. Nothing was committed.
-class fenced : public error {
+class EVENTED_EXPORT fenced : public error {
 public:
   explicit fenced(const std::string& what) : error(errc::conflict, what) {
     // nop
@@ -202,7 +203,7 @@ struct projection_step {
 /// One connection that runs projections. Used by one thread at a time. Every
 /// member throws `connection_lost`, after which the session is of no more use,
 /// or `sql_error`.
-class projection_session {
+class EVENTED_EXPORT projection_session {
 public:
   virtual ~projection_session() = default;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <evented/export.hpp>
 #include <evented/projection_handler.hpp>
 #include <evented/projection_store.hpp>
 
@@ -50,13 +51,14 @@ struct range_batch {
 ///        of its own: after it has failed
 /// @param stop looked at between two events
 /// @throws connection_lost, after which the lease has to be acquired anew
-void handle_batch(projection_session& session,
-                  const projection_handler& handler, range_batch& x, bool alone,
-                  const std::atomic<bool>& stop);
+EVENTED_EXPORT void handle_batch(projection_session& session,
+                                 const projection_handler& handler,
+                                 range_batch& x, bool alone,
+                                 const std::atomic<bool>& stop);
 
 /// Puts the event at `x.next` away, as `kind` says, and commits that.
 /// @throws connection_lost
-void put_away(projection_session& session, range_batch& x, letter_kind kind,
-              const std::string& why);
+EVENTED_EXPORT void put_away(projection_session& session, range_batch& x,
+                             letter_kind kind, const std::string& why);
 
 } // namespace evented

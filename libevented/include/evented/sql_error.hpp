@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/error.hpp>
+#include <evented/export.hpp>
 
 #include <string>
 #include <utility>
@@ -9,7 +10,7 @@ namespace evented {
 
 /// Thrown when PostgreSQL refuses a statement. `what` says which rule was broken
 /// and quotes no values, so that it may go into logs.
-class sql_error : public error {
+class EVENTED_EXPORT sql_error : public error {
 public:
   sql_error(std::string sqlstate, const std::string& what,
             std::string detail = {})

@@ -2,6 +2,7 @@
 
 #include <evented/event.hpp>
 #include <evented/event_filter.hpp>
+#include <evented/export.hpp>
 #include <evented/listener.hpp>
 #include <evented/options.hpp>
 #include <evented/outbox.hpp>
@@ -90,10 +91,10 @@ struct outgoing_message {
 };
 
 /// Checks whether `id` can be a command ID.
-bool valid_command_id(std::string_view id) noexcept;
+EVENTED_EXPORT bool valid_command_id(std::string_view id) noexcept;
 
 /// Checks whether `name` can be the name of a timer.
-bool valid_timer_name(std::string_view name) noexcept;
+EVENTED_EXPORT bool valid_timer_name(std::string_view name) noexcept;
 
 /// What one command asks to be stored, or to be checked, and what came of it.
 /// A check holds where the entity was at its version right after the steps
@@ -202,7 +203,7 @@ struct new_snapshot {
 };
 
 /// One connection to a journal. Used by one thread at a time.
-class store_session {
+class EVENTED_EXPORT store_session {
 public:
   virtual ~store_session() = default;
 
@@ -301,7 +302,7 @@ public:
 };
 
 /// An opened journal. Thread-safe.
-class store {
+class EVENTED_EXPORT store {
 public:
   virtual ~store() = default;
 
@@ -333,7 +334,8 @@ public:
 /// its schema, or checks that this library can use it.
 /// @throws connection_lost where the database is out of reach, error with
 ///         `incompatible` or `invalid_options`, sql_error
-std::shared_ptr<store> open_store(const journal_options& options);
+EVENTED_EXPORT std::shared_ptr<store>
+open_store(const journal_options& options);
 
 /// Names how a journal in memory stores what an `append` asks for.
 enum class memory_commits : std::uint8_t {
@@ -350,8 +352,8 @@ enum class memory_commits : std::uint8_t {
 /// Makes a journal in memory, for tests: the same behaviour, gone with the last
 /// handle. Listeners can veto, but their statements are refused. Connection and
 /// pool options are ignored.
-std::shared_ptr<store> make_memory_store(const journal_options& options = {},
-                                         memory_commits how
-                                         = memory_commits::at_once);
+EVENTED_EXPORT std::shared_ptr<store>
+make_memory_store(const journal_options& options = {},
+                  memory_commits how = memory_commits::at_once);
 
 } // namespace evented

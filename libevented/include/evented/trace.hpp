@@ -1,5 +1,7 @@
 #pragma once
 
+#include <evented/export.hpp>
+
 #include <cereal/cereal.hpp>
 
 #include <string>
@@ -34,12 +36,12 @@ struct trace {
 /// Returns `metadata`, a JSON object or nothing, with `from` as its field
 /// `"$trace"`.
 /// @throws error(invalid_event) where PostgreSQL would refuse it
-std::string add_trace(std::string metadata, const trace& from);
+EVENTED_EXPORT std::string add_trace(std::string metadata, const trace& from);
 
 /// Returns the trace in an event's metadata, an empty one where there is none.
-trace trace_of(std::string_view metadata);
+EVENTED_EXPORT trace trace_of(std::string_view metadata);
 
 /// Checks whether `metadata` is nothing, or nothing but a trace.
-bool only_trace(std::string_view metadata);
+EVENTED_EXPORT bool only_trace(std::string_view metadata);
 
 } // namespace evented

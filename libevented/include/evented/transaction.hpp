@@ -1,5 +1,6 @@
 #pragma once
 
+#include <evented/export.hpp>
 #include <evented/sql_error.hpp>
 #include <evented/uuid.hpp>
 
@@ -40,7 +41,7 @@ private:
 };
 
 /// One parameter of a statement, sent as text. Null is `std::nullopt`.
-struct parameter {
+struct EVENTED_EXPORT parameter {
   std::optional<std::string> text;
 
   parameter(std::nullopt_t) {}                            // NOLINT: implicit
@@ -67,7 +68,7 @@ struct parameter {
 /// An open transaction that belongs to somebody else: the append that calls a
 /// listener. Statements run in it; beginning, ending or nesting transactions is
 /// refused. Valid only for the duration of the call, in the calling thread.
-class transaction {
+class EVENTED_EXPORT transaction {
 public:
   virtual ~transaction() = default;
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <evented/export.hpp>
+
 #include <array>
 #include <compare>
 #include <cstddef>
@@ -14,7 +16,7 @@ namespace evented {
 
 /// A universally unique identifier (RFC 9562), 16 bytes in network order.
 /// A plain value; the makers may be called from any thread.
-struct uuid {
+struct EVENTED_EXPORT uuid {
   std::array<std::uint8_t, 16> bytes{};
 
   /// Makes a random UUID (version 4) from the system's random source.
@@ -33,7 +35,7 @@ struct uuid {
 };
 
 /// Returns the canonical form, 36 characters in lower case.
-std::string to_string(const uuid& id);
+EVENTED_EXPORT std::string to_string(const uuid& id);
 
 // -- cereal: a UUID is stored as its canonical text ---------------------------
 

@@ -2,6 +2,7 @@
 
 #include <evented/actors/seam.hpp>
 #include <evented/entity_id.hpp>
+#include <evented/export.hpp>
 #include <evented/projection_store.hpp>
 
 #include <chrono>
@@ -41,7 +42,7 @@ struct resume {};
 
 /// Empties the view (see `projection_options::on_reset`) and begins anew, where
 /// the projection began unless `start` is set.
-struct reset {
+struct EVENTED_EXPORT reset {
   bool move = false;
   bool from_now = false;
   std::int64_t since = 0;

@@ -2,6 +2,7 @@
 
 #include <evented/actors/seam.hpp>
 #include <evented/error.hpp>
+#include <evented/export.hpp>
 
 #include <caf/error.hpp>
 
@@ -43,17 +44,18 @@ bool inspect(Inspector& f, errc& x) {
 #endif
 
 /// Returns an error of this library's category with a text for humans.
-caf::error make_error(errc code, std::string text);
+EVENTED_EXPORT caf::error make_error(errc code, std::string text);
 
 /// Returns the text of an error that `make_error` made, else an empty one.
-std::string text_of(const caf::error& err);
+EVENTED_EXPORT std::string text_of(const caf::error& err);
 
 /// Returns the version that an entity had instead of the one that a command with
 /// `expect` wanted; nothing where `err` is another error.
-std::optional<std::uint64_t> actual_version(const caf::error& err);
+EVENTED_EXPORT std::optional<std::uint64_t>
+actual_version(const caf::error& err);
 
 /// Returns the code of `err`, `errc::none` where it is none of this library's.
-errc code_of(const caf::error& err);
+EVENTED_EXPORT errc code_of(const caf::error& err);
 
 /// Checks whether `err` is this library's error `code`.
 inline bool is(const caf::error& err, errc code) {

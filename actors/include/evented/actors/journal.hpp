@@ -2,6 +2,7 @@
 
 #include <evented/actors/messages.hpp>
 #include <evented/actors/seam.hpp>
+#include <evented/export.hpp>
 #include <evented/frontier_watch.hpp>
 #include <evented/store.hpp>
 
@@ -12,7 +13,7 @@ namespace evented {
 /// A journal as actors use it: an opened store, and the actors that append to
 /// it and load from it. A handle, cheap to copy; the last one stops the actors
 /// once they have answered what they were asked. Thread-safe.
-class journal {
+class EVENTED_EXPORT journal {
 public:
   // -- constructors, destructors, and assignment operators --------------------
 

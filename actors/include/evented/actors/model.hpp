@@ -12,6 +12,7 @@
 #include <evented/entity.hpp>
 #include <evented/event.hpp>
 #include <evented/evolution.hpp>
+#include <evented/export.hpp>
 
 #include <caf/expected.hpp>
 #include <caf/message.hpp>
@@ -114,7 +115,7 @@ inline std::uint64_t hash_of(std::string_view bytes) noexcept {
 /// The state of one entity, twice: as confirmed by the journal, and with what
 /// is on its way there. So accepting copies no state, and only a failed append
 /// does.
-class entity_model {
+class EVENTED_EXPORT entity_model {
 public:
   virtual ~entity_model() = default;
 

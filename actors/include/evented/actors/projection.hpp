@@ -2,6 +2,7 @@
 
 #include <evented/actors/control.hpp>
 #include <evented/actors/journal.hpp>
+#include <evented/export.hpp>
 #include <evented/projection_handler.hpp>
 
 #include <chrono>
@@ -99,8 +100,8 @@ struct projection_settings {
 };
 
 /// @throws what `spawn_projection` throws
-caf::actor spawn_projection(caf::actor_system& sys,
-                            projection_settings settings);
+EVENTED_EXPORT caf::actor spawn_projection(caf::actor_system& sys,
+                                           projection_settings settings);
 
 } // namespace detail
 

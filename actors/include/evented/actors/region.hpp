@@ -4,6 +4,7 @@
 
 #include <evented/actors/journal.hpp>
 #include <evented/actors/model.hpp>
+#include <evented/export.hpp>
 
 #include <caf/event_based_actor.hpp>
 
@@ -72,7 +73,7 @@ struct region_settings {
 /// Stopping loses and reorders nothing: the entity asks, the region holds back
 /// what arrives from then on, the entity finishes what it has, and what was
 /// held back goes to its successor.
-class region : public caf::event_based_actor {
+class EVENTED_EXPORT region : public caf::event_based_actor {
 public:
   region(caf::actor_config& cfg,
          std::shared_ptr<const region_settings> settings);
@@ -160,8 +161,10 @@ private:
 /// read. Where the database is out of reach, the check is left out: like
 /// everything else, entities start without it.
 /// @throws error(incompatible), sql_error
-void check_at_start(const journal& where, const readable_type& what);
+EVENTED_EXPORT void check_at_start(const journal& where,
+                                   const readable_type& what);
 
-caf::actor spawn_region(caf::actor_system& sys, region_settings settings);
+EVENTED_EXPORT caf::actor spawn_region(caf::actor_system& sys,
+                                       region_settings settings);
 
 } // namespace evented::detail

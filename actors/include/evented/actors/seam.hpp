@@ -1,5 +1,7 @@
 #pragma once
 
+#include <evented/export.hpp>
+
 // The one place that knows which CAF this is. Serves 0.17.6 (Debian) and 1.x;
 // everything else in this library is written against the functions below.
 
@@ -262,7 +264,7 @@ inline caf::error from_wire(caf::actor_system& sys, const wire_bytes& from,
 namespace detail {
 
 /// Renders an error of this library's category on CAF 0.17.
-void add_error_category(caf::actor_system_config& cfg);
+EVENTED_EXPORT void add_error_category(caf::actor_system_config& cfg);
 
 template <class... Blocks>
 struct type_registration {

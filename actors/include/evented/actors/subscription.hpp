@@ -2,6 +2,7 @@
 
 #include <evented/actors/journal.hpp>
 #include <evented/actors/messages.hpp>
+#include <evented/export.hpp>
 #include <evented/projection_handler.hpp>
 
 #include <chrono>
@@ -75,8 +76,8 @@ struct subscription_settings {
 };
 
 /// @throws what `spawn_subscription` throws
-caf::actor spawn_subscription(caf::actor_system& sys,
-                              subscription_settings settings);
+EVENTED_EXPORT caf::actor spawn_subscription(caf::actor_system& sys,
+                                             subscription_settings settings);
 
 } // namespace detail
 

@@ -1,0 +1,128 @@
+# What `cmake --install` puts where, and the Debian packages that are made of it.
+
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+
+set(evented_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/evented")
+set(evented_pc_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+# An installation can be moved.
+file(RELATIVE_PATH evented_pc_to_prefix "/prefix/${evented_pc_dir}" "/prefix")
+
+# To be called by evented_add_library only.
+function(evented_install_library name)
+  cmake_parse_arguments(arg "" "" "LINK;LINK_PRIVATE" ${ARGN})
+  install(TARGETS evented_${name} EXPORT evented-${name}
+    LIBRARY COMPONENT runtime NAMELINK_COMPONENT development
+    ARCHIVE COMPONENT development
+    FILE_SET HEADERS COMPONENT development)
+  install(EXPORT evented-${name}
+    NAMESPACE evented:: FILE evented-${name}.cmake
+    DESTINATION "${evented_cmake_dir}" COMPONENT development)
+
+  # Debian's CAF and cereal have no .pc files of their own.
+  set(names
+    evented::core evented-core PkgConfig::PQXX libpqxx PkgConfig::PQ libpq spdlog::spdlog spdlog)
+  set(flags CAF::core -lcaf_core CAF::io -lcaf_io Threads::Threads -pthread)
+  foreach(list LINK LINK_PRIVATE)
+    set(requires_${list} "")
+    set(libs_${list} "")
+    foreach(target IN LISTS arg_${list})
+      string(REPLACE "evented_inside::" "evented::" target "${target}")
+      foreach(to requires libs)
+        set(from "${names}")
+        if(to STREQUAL libs)
+          set(from "${flags}")
+        endif()
+        list(FIND from "${target}" at)
+        if(NOT at EQUAL -1)
+          math(EXPR at "${at} + 1")
+          list(GET from ${at} found)
+          string(APPEND ${to}_${list} " ${found}")
+        endif()
+      endforeach()
+    endforeach()
+  endforeach()
+  get_target_property(type evented_${name} TYPE)
+  if(type STREQUAL "STATIC_LIBRARY")
+    # An archive does not know what it needs.
+    string(APPEND requires_LINK "${requires_LINK_PRIVATE}")
+    string(APPEND libs_LINK "${libs_LINK_PRIVATE}")
+    set(requires_LINK_PRIVATE "")
+    set(libs_LINK_PRIVATE "")
+  endif()
+  configure_file("${PROJECT_SOURCE_DIR}/cmake/evented.pc.in"
+    "${PROJECT_BINARY_DIR}/generated/evented-${name}.pc" @ONLY)
+  install(FILES "${PROJECT_BINARY_DIR}/generated/evented-${name}.pc"
+    DESTINATION "${evented_pc_dir}" COMPONENT development)
+endfunction()
+
+# -- find_package(evented) -----------------------------------------------------
+
+configure_package_config_file(
+  "${PROJECT_SOURCE_DIR}/cmake/evented-config.cmake.in"
+  "${PROJECT_BINARY_DIR}/generated/evented-config.cmake"
+  INSTALL_DESTINATION "${evented_cmake_dir}")
+write_basic_package_version_file(
+  "${PROJECT_BINARY_DIR}/generated/evented-config-version.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES
+  "${PROJECT_BINARY_DIR}/generated/evented-config.cmake"
+  "${PROJECT_BINARY_DIR}/generated/evented-config-version.cmake"
+  cmake/FindCAF.cmake
+  DESTINATION "${evented_cmake_dir}" COMPONENT development)
+
+# -- Debian packages -----------------------------------------------------------
+
+# `cpack -G DEB` in the build directory. The name of the library's package follows its
+# soname, so that two of them can be installed side by side.
+set(soversion ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+set(CPACK_PACKAGE_NAME libevented)
+set(CPACK_PACKAGE_VENDOR libevented)
+set(CPACK_PACKAGE_CONTACT "libevented <libevented@localhost>")
+set(CPACK_DEBIAN_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_COMPONENTS_ALL runtime development tools)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_ENABLE_COMPONENT_DEPENDS ON)
+
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME libevented${soversion})
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
+set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "event sourcing for CAF on PostgreSQL
+ Entities whose state changes are stored as events, and projections of these.")
+
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libevented-dev)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
+  "libcaf-dev, libcereal-dev, libpqxx-dev, libpq-dev, libspdlog-dev, pkg-config")
+set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "event sourcing for CAF on PostgreSQL, development
+ Headers, the test kit, a private PostgreSQL for tests, and what CMake and
+ pkg-config need to find them.")
+if(BUILD_SHARED_LIBS)
+  set(CPACK_COMPONENT_DEVELOPMENT_DEPENDS runtime)
+else()
+  list(REMOVE_ITEM CPACK_COMPONENTS_ALL runtime)
+endif()
+
+set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME evented-tools)
+set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION database)
+set(CPACK_DEBIAN_TOOLS_PACKAGE_SHLIBDEPS ON)
+set(CPACK_COMPONENT_TOOLS_DESCRIPTION "event sourcing for CAF on PostgreSQL, command line
+ The program evented: status, events, projections, dead letters, export and
+ import of a journal.")
+
+# What Debian's policy asks of every package.
+foreach(pair runtime:libevented${soversion} development:libevented-dev tools:evented-tools)
+  string(REPLACE ":" ";" pair "${pair}")
+  list(GET pair 0 component)
+  list(GET pair 1 package)
+  install(FILES cmake/debian/copyright DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/${package}"
+    COMPONENT ${component})
+endforeach()
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA "${PROJECT_SOURCE_DIR}/cmake/debian/triggers")
+
+# A user's program may well be a package of its own.
+if(PROJECT_IS_TOP_LEVEL)
+  include(CPack)
+endif()
