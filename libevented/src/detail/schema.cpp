@@ -18,6 +18,7 @@ constexpr migration all_migrations[] = {
   {"outbox", sql::m0006_outbox},
   {"outbox_lanes", sql::m0007_outbox_lanes},
   {"operations", sql::m0008_operations},
+  {"nodes", sql::m0009_nodes},
 };
 
 constexpr std::size_t newest = std::size(all_migrations);
