@@ -186,10 +186,13 @@ private:
   // -- messages ---------------------------------------------------------------
 
   [[nodiscard]] caf::actor find(const std::string& target) const {
-    auto found = settings_->targets.find(target);
+    auto found
+      = settings_->targets.find(target.empty() ? settings_->type_name : target);
+    if (found != settings_->targets.end())
+      return found->second;
     if (target.empty() || target == settings_->type_name)
       return caf::actor_cast<caf::actor>(region_);
-    return found == settings_->targets.end() ? nullptr : found->second;
+    return nullptr;
   }
 
   void deliver(claimed_message x) {

@@ -88,6 +88,7 @@ void region::on_exit() {
   }
   awake_.clear();
   residents_.clear();
+  vacating_ = {};
   caf::anon_send_exit(ticker_, caf::exit_reason::user_shutdown);
   ticker_ = nullptr;
   if (dispatcher_)
@@ -170,6 +171,8 @@ void region::on_loaded(load_job& job) {
   }
   spawn_entity(to, job.take_entity());
   release(x);
+  if (vacating_.entities.contains(to.first))
+    put_to_sleep(to);
   keep_limits();
 }
 
@@ -211,6 +214,7 @@ void region::forget(std::pair<const entity_id, resident>& from,
     held.promise.deliver(why);
   --loading_;
   by_incarnation_.erase(x.incarnation);
+  on_gone(from.first);
   residents_.erase(residents_.find(from.first));
 }
 
@@ -323,10 +327,12 @@ void region::on_stopped(std::uint64_t incarnation) {
     bytes_ -= x.bytes;
   }
   x.actor = nullptr;
-  if (x.waiting.empty())
-    residents_.erase(resident);
-  else
+  if (!x.waiting.empty()) {
     load(*resident);
+    return;
+  }
+  on_gone(id);
+  residents_.erase(resident);
 }
 
 void check_at_start(const journal& where, const readable_type& what) {

@@ -50,6 +50,8 @@ std::string_view to_string(errc code) noexcept {
     return "unreadable_reply";
   case errc::archived:
     return "archived";
+  case errc::unreachable:
+    return "unreachable";
   }
   return "unknown";
 }

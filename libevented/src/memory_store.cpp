@@ -1,6 +1,7 @@
 #include "memory_journal.hpp"
 
 #include <evented/frontier_watch.hpp>
+#include <evented/membership.hpp>
 #include <evented/projection_store.hpp>
 
 #include <algorithm>
@@ -67,6 +68,10 @@ public:
 
   std::unique_ptr<watch_session> connect_watch() override {
     return std::make_unique<memory_watch>(journal_);
+  }
+
+  std::unique_ptr<membership_session> connect_membership() override {
+    throw error(errc::incompatible, "nodes need a journal in PostgreSQL");
   }
 
   [[nodiscard]] const journal_options& options() const noexcept override {

@@ -37,6 +37,10 @@ postgres_store::connect_projections(std::chrono::milliseconds limit) {
   return make_projection_session(shown_, how, dog_);
 }
 
+std::unique_ptr<membership_session> postgres_store::connect_membership() {
+  return make_membership_session(shown_, settings(), dog_);
+}
+
 std::unique_ptr<watch_session> postgres_store::connect_watch() {
   auto listens = options_.wake_up == wake_up::notify;
   auto how = settings();

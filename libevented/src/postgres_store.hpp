@@ -4,6 +4,7 @@
 #include "detail/watchdog.hpp"
 
 #include <evented/frontier_watch.hpp>
+#include <evented/membership.hpp>
 #include <evented/projection_store.hpp>
 #include <evented/store.hpp>
 
@@ -23,6 +24,7 @@ public:
   std::unique_ptr<projection_session>
   connect_projections(std::chrono::milliseconds limit) override;
   std::unique_ptr<watch_session> connect_watch() override;
+  std::unique_ptr<membership_session> connect_membership() override;
 
   [[nodiscard]] const journal_options& options() const noexcept override {
     return shown_;
@@ -44,6 +46,10 @@ make_postgres_session(const journal_options& options, const pq::settings& how,
 
 std::unique_ptr<projection_session>
 make_projection_session(const journal_options& options, const pq::settings& how,
+                        std::shared_ptr<watchdog> dog);
+
+std::unique_ptr<membership_session>
+make_membership_session(const journal_options& options, const pq::settings& how,
                         std::shared_ptr<watchdog> dog);
 
 /// @param listens whether LISTEN works on this connection

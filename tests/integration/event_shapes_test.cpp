@@ -193,6 +193,10 @@ TEST_F(recorded_shapes, are_filled_in_by_the_migration) {
     append_all(*session, {&x});
   }
   // What the later migrations make, the last one first.
+  for (auto name :
+       {"lock_cluster", "join_cluster", "sync_node", "leave_cluster"})
+    exec("drop function SCHEMA."s + name);
+  exec("drop table SCHEMA.shard, SCHEMA.node, SCHEMA.cluster");
   for (auto name : {"begin_operation", "end_operation", "removal_obstacle",
                     "archive_entity", "take_request", "end_request"})
     exec("drop function SCHEMA."s + name);

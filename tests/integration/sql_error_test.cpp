@@ -53,9 +53,8 @@ TEST_F(sql_errors, name_the_constraint_and_not_the_key) {
 }
 
 TEST_F(sql_errors, show_no_row) {
-  for (const auto* sql :
-       {"insert into person (email, born) values ($1, null)",
-        "insert into person (email, age) values ($1, 3)"}) {
+  for (const auto* sql : {"insert into person (email, born) values ($1, null)",
+                          "insert into person (email, age) values ($1, 3)"}) {
     auto e = refused(sql, "ada@example.org");
     EXPECT_NE(e.detail().find("ada@example.org"), std::string::npos)
       << e.detail();

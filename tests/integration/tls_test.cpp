@@ -81,7 +81,8 @@ public:
 
   /// The certificate of an authority: "ca", or "other", which the server does
   /// not know.
-  std::string file(const std::string& name, const std::string& extension) const {
+  std::string file(const std::string& name,
+                   const std::string& extension) const {
     return (server_.data_directory() / ("tls_" + name + "." + extension))
       .string();
   }

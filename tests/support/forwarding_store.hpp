@@ -4,6 +4,7 @@
 // them.
 
 #include <evented/frontier_watch.hpp>
+#include <evented/membership.hpp>
 #include <evented/projection_store.hpp>
 #include <evented/store.hpp>
 
@@ -99,6 +100,10 @@ public:
 
   std::unique_ptr<watch_session> connect_watch() override {
     return inner_->connect_watch();
+  }
+
+  std::unique_ptr<membership_session> connect_membership() override {
+    return inner_->connect_membership();
   }
 
   [[nodiscard]] const journal_options& options() const noexcept override {

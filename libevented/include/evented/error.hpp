@@ -72,6 +72,9 @@ enum class errc : std::uint8_t {
   unreadable_reply,
   /// An operator has archived the entity. Nothing was stored.
   archived,
+  /// The node that owns the entity could not be reached in time, or nobody owned
+  /// it. Nothing was stored; trying again is safe.
+  unreachable,
 };
 
 /// Returns the name of `code`, for example `outcome_unknown`.

@@ -19,6 +19,7 @@
 
 namespace evented {
 
+class membership_session;
 class projection_session;
 class watch_session;
 
@@ -321,6 +322,12 @@ public:
   /// Makes a connection for a `frontier_watch`, which may outlive the store.
   /// @throws connection_lost where the database is out of reach
   virtual std::unique_ptr<watch_session> connect_watch() = 0;
+
+  /// Makes a connection for a node of a cluster, which may outlive the store.
+  /// @throws connection_lost where the database is out of reach;
+  ///         error(incompatible) for a journal in memory, which no other
+  ///         process can see
+  virtual std::unique_ptr<membership_session> connect_membership() = 0;
 
   /// Returns the options that the journal was opened with, without secrets.
   [[nodiscard]] virtual const journal_options& options() const noexcept = 0;

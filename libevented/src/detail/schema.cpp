@@ -19,6 +19,7 @@ constexpr migration all_migrations[] = {
   {"outbox_lanes", sql::m0007_outbox_lanes},
   {"operations", sql::m0008_operations},
   {"append_check", sql::m0009_append_check},
+  {"nodes", sql::m0010_nodes},
 };
 
 constexpr std::size_t newest = std::size(all_migrations);

@@ -1,4 +1,5 @@
 #include <evented/frontier_watch.hpp>
+#include <evented/membership.hpp>
 #include <evented/projection_store.hpp>
 #include <evented/sql_error.hpp>
 #include <evented/testkit/faulty_store.hpp>
@@ -374,6 +375,10 @@ faulty_store::connect_projections(std::chrono::milliseconds limit) {
 
 std::unique_ptr<watch_session> faulty_store::connect_watch() {
   return state_->inner->connect_watch();
+}
+
+std::unique_ptr<membership_session> faulty_store::connect_membership() {
+  return state_->inner->connect_membership();
 }
 
 const journal_options& faulty_store::options() const noexcept {

@@ -155,6 +155,7 @@ caf::behavior region_behavior(region* self, commands<Cs...>*, queries<Qs...>*) {
     [self](overdue x) { self->on_overdue(x.incarnation); },
     [self](tick) { self->on_tick(); },
     [self](outbox_filled) { self->on_outbox_filled(); },
+    [self](const vacate& x) { self->on_vacate(x); },
     [self](control::get_state) { return self->state(); },
     [self](const id& to, Cs& cmd, command_id& x) {
       self->deliver(

@@ -25,7 +25,7 @@ bool inspect(Inspector& f, errc& x) {
   if (f.has_human_readable_format()) {
     auto get = [&x] { return std::string{to_string(x)}; };
     auto set = [&x](const std::string& name) {
-      for (auto i = 0; i <= static_cast<int>(errc::archived); ++i)
+      for (auto i = 0; i <= static_cast<int>(errc::unreachable); ++i)
         if (to_string(static_cast<errc>(i)) == name) {
           x = static_cast<errc>(i);
           return true;

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace evented::detail {
@@ -101,6 +102,10 @@ public:
 
   void on_outbox_filled();
 
+  /// Puts to sleep whatever belongs to these slices, and tells the sender of the
+  /// present message once nothing of a slice is left.
+  void on_vacate(const vacate& what);
+
   /// Puts to sleep what was not used for long.
   void on_tick();
 
@@ -140,7 +145,23 @@ private:
   void put_to_sleep(std::pair<const entity_id, resident>& x);
   /// Puts entities to sleep until the limits are kept.
   void keep_limits();
+  /// Notes that an entity which was to go is gone.
+  void on_gone(const entity_id& id);
   [[nodiscard]] std::chrono::milliseconds tick_length() const;
+
+  /// Entities that are to go with their slices.
+  struct vacating {
+    struct slice {
+      /// How many there are left.
+      std::size_t left = 0;
+      /// Who wants to know that there are none, and its question.
+      caf::actor whom;
+      std::uint64_t number = 0;
+    };
+
+    std::unordered_set<entity_id> entities;
+    std::unordered_map<std::uint16_t, slice> slices;
+  };
 
   std::shared_ptr<const region_settings> settings_;
   std::unordered_map<entity_id, resident> residents_;
@@ -155,6 +176,7 @@ private:
   caf::actor dispatcher_;
   bool has_command_ids_ = false;
   clock::time_point next_forgetting_ = {};
+  vacating vacating_;
 };
 
 /// Checks that the journal holds no event of the type that this program cannot

@@ -158,6 +158,75 @@ void request_any(caf::event_based_actor* self, const caf::actor& dest,
 #endif
 }
 
+/// Asks `dest` and calls `done(message)` with the answer, whatever it is, or
+/// `failed(error)`.
+template <class F, class G, class... Ts>
+void request_message(caf::event_based_actor* self, const caf::actor& dest,
+                     std::chrono::milliseconds timeout, F done, G failed,
+                     Ts&&... xs) {
+#if EVENTED_CAF < 1800
+  // No handler of CAF 0.17 takes any message, so this is one of our own.
+  struct handler : caf::detail::behavior_impl {
+    handler(F f, G g) : done(std::move(f)), failed(std::move(g)) {
+      // nop
+    }
+
+    caf::match_case::result
+    invoke_empty(caf::detail::invoke_result_visitor& f) override {
+      done(caf::message{});
+      f();
+      return caf::match_case::match;
+    }
+
+    caf::match_case::result invoke(caf::detail::invoke_result_visitor& f,
+                                   caf::type_erased_tuple& xs) override {
+      if (xs.match_elements<caf::error>())
+        failed(xs.get_mutable_as<caf::error>(0));
+      else
+        done(caf::message::copy(xs));
+      f();
+      return caf::match_case::match;
+    }
+
+    F done;
+    G failed;
+  };
+  auto asked = self->request(dest, timeout, std::forward<Ts>(xs)...);
+  self->add_multiplexed_response_handler(
+    asked.id(),
+    caf::behavior{caf::behavior::impl_ptr{
+      caf::make_counted<handler>(std::move(done), std::move(failed))}});
+#else
+  request(
+    self, dest, timeout,
+    [f = std::move(done)](caf::message& x) mutable { f(std::move(x)); },
+    std::move(failed), std::forward<Ts>(xs)...);
+#endif
+}
+
+/// Calls `f(message)` for every message that no other handler takes; `f` answers
+/// it by a promise.
+template <class F>
+void on_other(caf::event_based_actor* self, F f) {
+#if EVENTED_CAF < 1800
+  self->set_default_handler(
+    [f](caf::scheduled_actor*,
+        caf::message_view& x) -> caf::result<caf::message> {
+      f(x.move_content_to_message());
+      return caf::delegated<caf::message>{};
+    });
+#else
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  self->set_default_handler(
+    [f](caf::scheduled_actor*, caf::message& x) -> caf::skippable_result {
+      f(std::move(x));
+      return caf::delegated<caf::message>{};
+    });
+#pragma GCC diagnostic pop
+#endif
+}
+
 /// Calls `f(message)`, which returns an error, for every message that no other
 /// handler takes.
 template <class F>
@@ -219,6 +288,13 @@ bool has_type(const Message& msg, std::size_t i) {
 #else
   return msg.types()[i] == caf::type_id_v<T>;
 #endif
+}
+
+/// Returns the element of `msg` at `i`.
+/// @pre `has_type<T>(msg, i)`
+template <class T>
+const T& get(const caf::message& msg, std::size_t i) {
+  return msg.get_as<T>(i);
 }
 
 // -- time ---------------------------------------------------------------------

@@ -117,6 +117,8 @@ public:
 
   std::unique_ptr<watch_session> connect_watch() override;
 
+  std::unique_ptr<membership_session> connect_membership() override;
+
   [[nodiscard]] const journal_options& options() const noexcept override;
 
   [[nodiscard]] bool blocks() const noexcept override;
