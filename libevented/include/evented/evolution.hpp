@@ -137,7 +137,8 @@ missing_shapes(store& where, const readable_type& what);
 /// @param names only events with these names count; empty: all
 /// @throws connection_lost, sql_error, error(incompatible) with one text that
 ///         lists everything that cannot
-EVENTED_EXPORT void check_shapes(store& where, std::span<const readable_type> types,
-                  std::span<const std::string> names = {});
+EVENTED_EXPORT void check_shapes(store& where,
+                                 std::span<const readable_type> types,
+                                 std::span<const std::string> names = {});
 
 } // namespace evented
