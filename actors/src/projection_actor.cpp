@@ -242,8 +242,12 @@ void projection_actor::on_status() {
       behind = behind || range.revision > settings_->options.revision;
       continue;
     }
-    if (mine == residents_.end()) {
-      if (running_ && held_ == 0 && !status_.paused && !range.halted
+    auto& runs_here = settings_->options.runs_here;
+    auto wanted = !runs_here || runs_here(range.slices);
+    if (mine != residents_.end() && !wanted) {
+      seam::send(this, mine->second.actor, range_stop{});
+    } else if (mine == residents_.end()) {
+      if (wanted && running_ && held_ == 0 && !status_.paused && !range.halted
           && !range.owner)
         start_runner(range, limit_of(range));
     } else {

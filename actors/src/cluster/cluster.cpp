@@ -88,7 +88,9 @@ public:
     detail::node_settings settings;
     settings.where = where.store();
     settings.lease = lease_;
+    settings.owned = owned_;
     settings.interval = options.take_over / 10;
+    settings.owns_entities = options.owns_entities;
     auto& self = settings.self;
     self.cluster = options.cluster;
     self.name = options.name;
@@ -139,6 +141,13 @@ public:
 
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
 
+  [[nodiscard]] std::function<bool(const slice_range&)> runs_here() const {
+    return [lease = lease_, owned = owned_,
+            shards = options_.shards](const slice_range& x) {
+      return lease->valid() && owned->owns(shard_of(x.first, shards));
+    };
+  }
+
   caf::actor spawn_router(detail::router_settings settings) const {
     settings.routing_timeout = options_.routing_timeout;
     settings.shards = options_.shards;
@@ -165,6 +174,8 @@ private:
   caf::actor_system& sys_;
   cluster_options options_;
   std::shared_ptr<detail::lease_clock> lease_;
+  std::shared_ptr<detail::ownership> owned_
+    = std::make_shared<detail::ownership>();
   caf::actor node_;
   std::uint16_t port_ = 0;
 };
@@ -187,6 +198,10 @@ cluster_state cluster::state() const {
 
 std::uint16_t cluster::port() const noexcept {
   return impl_->port();
+}
+
+std::function<bool(const slice_range&)> cluster::runs_here() const {
+  return impl_->runs_here();
 }
 
 caf::actor cluster::spawn_router(detail::router_settings settings) const {

@@ -21,8 +21,10 @@ struct node_settings {
   node_description self;
   std::shared_ptr<store> where;
   std::shared_ptr<lease_clock> lease;
+  std::shared_ptr<ownership> owned;
   /// How often to give a sign of life.
   std::chrono::milliseconds interval;
+  bool owns_entities = true;
 };
 
 /// Speaks for one node of a cluster: keeps its membership and its shards in the

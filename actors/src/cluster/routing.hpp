@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,6 +52,24 @@ struct routing {
   std::vector<shard> shards;
   /// All other nodes that can be reached.
   std::vector<node> nodes;
+};
+
+/// Tells other threads which shards are this node's. Thread-safe.
+class ownership {
+public:
+  void set(std::vector<bool> shards) {
+    std::lock_guard guard{mutex_};
+    shards_ = std::move(shards);
+  }
+
+  [[nodiscard]] bool owns(std::size_t shard) const {
+    std::lock_guard guard{mutex_};
+    return shard < shards_.size() && shards_[shard];
+  }
+
+private:
+  mutable std::mutex mutex_;
+  std::vector<bool> shards_;
 };
 
 /// Tells for how long the shards of a node are its own: a process that was stopped

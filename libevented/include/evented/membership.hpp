@@ -15,7 +15,7 @@ namespace evented {
 
 /// Names where a node of a cluster is in its life.
 enum class node_state : std::uint8_t {
-  /// It is known, and not to be given any shard yet.
+  /// It is known, and not to be given any shard, or not yet.
   joining,
   /// It is to have its share.
   up,

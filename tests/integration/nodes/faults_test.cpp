@@ -44,18 +44,6 @@ private:
 
 class node_faults : public testing::Test {
 protected:
-  /// Returns an ID that the node of this name owns, as `who` sees things.
-  static uuid owned_by(node& who, const std::string& name) {
-    auto seen = who.nodes().state();
-    for (;;) {
-      auto result = uuid::v4();
-      auto shards = static_cast<std::uint16_t>(seen.owners.size());
-      auto place = seen.owners[shard_of(slice_of(result), shards)];
-      if (place < seen.nodes.size() && seen.nodes[place].name == name)
-        return result;
-    }
-  }
-
   /// Makes a node that the others reach through `link` only.
   std::unique_ptr<node> behind(relay& link, cluster_options how,
                                std::shared_ptr<store> opened = nullptr) {
@@ -96,14 +84,14 @@ TEST_F(node_faults, an_owner_out_of_reach_is_told) {
   link.refuse();
   ASSERT_TRUE(
     wait_until([&] { return a.picture().find('(') != std::string::npos; }));
-  auto id = owned_by(a, "b");
+  auto id = a.id_owned_by("b");
   auto lost = a.ask(id, deposit{1});
   EXPECT_EQ(lost.code(), errc::unreachable);
   EXPECT_NE(lost.text().find("the node that owns it cannot be reached"),
             std::string::npos)
     << lost.text();
   // Its own entities are none the worse.
-  EXPECT_EQ(render(a.ask(owned_by(a, "a"), deposit{1})), "accepted@1");
+  EXPECT_EQ(render(a.ask(a.id_owned_by("a"), deposit{1})), "accepted@1");
   EXPECT_EQ(render(b->ask(id, deposit{1})), "accepted@1");
   link.heal();
   ASSERT_TRUE(a.settled({"a", "b"})) << a.picture();
@@ -118,7 +106,7 @@ TEST_F(node_faults, commands_under_way_are_repeated_or_told_to_be_unknown) {
   auto b = behind(link, quick("b"),
                   std::make_shared<gated_store>(open_store(where), gate));
   ASSERT_TRUE(a.settled({"a", "b"})) << a.picture();
-  auto id = owned_by(a, "b");
+  auto id = a.id_owned_by("b");
   gate->closed = true;
   auto plain = a.self()->request(a.accounts(), 60s, id, deposit{1});
   auto named
@@ -143,7 +131,7 @@ TEST_F(node_faults, a_link_that_swallows_everything_is_noticed) {
   a.accounts();
   auto b = behind(link, quick("b"));
   ASSERT_TRUE(a.settled({"a", "b"})) << a.picture();
-  auto id = owned_by(a, "b");
+  auto id = a.id_owned_by("b");
   link.hold();
   auto named
     = a.self()->request(a.accounts(), 60s, id, deposit{1}, command_id{"x"});
@@ -165,7 +153,7 @@ TEST_F(node_faults, no_more_wait_than_may) {
   link.refuse();
   ASSERT_TRUE(
     wait_until([&] { return a.picture().find('(') != std::string::npos; }));
-  auto id = owned_by(a, "b");
+  auto id = a.id_owned_by("b");
   auto ask
     = [&] { return a.self()->request(a.accounts(), 60s, id, deposit{1}); };
   auto first = ask();
@@ -180,6 +168,7 @@ TEST_F(node_faults, two_owners_keep_the_journal_in_order) {
   test_clock time;
   auto journal = std::make_shared<cut_membership>(open_store(where));
   auto how = quick("a");
+  how.take_over = 2s;
   how.lease_clock = time.source();
   node a{where, how, {}, journal};
   a.accounts();
@@ -216,6 +205,7 @@ TEST_F(node_faults, a_node_that_wakes_up_late_serves_nobody) {
   test_clock time;
   auto journal = std::make_shared<cut_membership>(open_store(where));
   auto how = quick("a");
+  how.take_over = 2s;
   how.lease_clock = time.source();
   node a{where, how, {}, journal};
   a.accounts();

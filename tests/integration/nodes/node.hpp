@@ -12,18 +12,20 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
 namespace evented::test {
 
-/// Options of a cluster whose nodes notice quickly what becomes of each other.
+/// Options of a small cluster whose nodes do not lose their shards when the
+/// machine is slow.
 inline cluster_options quick(std::string name) {
   cluster_options result;
   result.name = std::move(name);
   result.shards = 64;
-  result.take_over = std::chrono::milliseconds{2000};
-  result.routing_timeout = std::chrono::milliseconds{20'000};
+  result.take_over = std::chrono::milliseconds{10'000};
+  result.routing_timeout = std::chrono::milliseconds{30'000};
   return result;
 }
 
@@ -76,6 +78,24 @@ public:
           result.where = a;
         },
         [&](caf::error& err) { result.err = std::move(err); });
+    return result;
+  }
+
+  /// Returns an ID that the node of this name owns, as this one sees things.
+  /// @throws std::runtime_error where it owns nothing for half a minute
+  uuid id_owned_by(const std::string& name) {
+    uuid result;
+    auto found = wait_until(
+      [&] {
+        auto seen = cluster_->state();
+        result = uuid::v4();
+        auto shards = static_cast<std::uint16_t>(seen.owners.size());
+        auto place = seen.owners[shard_of(slice_of(result), shards)];
+        return place < seen.nodes.size() && seen.nodes[place].name == name;
+      },
+      std::chrono::seconds{30});
+    if (!found)
+      throw std::runtime_error(name + " owns nothing");
     return result;
   }
 

@@ -23,19 +23,6 @@ protected:
       ids.push_back(uuid::v4());
   }
 
-  /// Returns an ID that `who` owns, as it sees things itself.
-  static uuid owned_by(node& who) {
-    auto seen = who.nodes().state();
-    for (;;) {
-      auto result = uuid::v4();
-      auto shards = static_cast<std::uint16_t>(seen.owners.size());
-      auto place = seen.owners[shard_of(slice_of(result), shards)];
-      if (place < seen.nodes.size()
-          && seen.nodes[place].incarnation == seen.incarnation)
-        return result;
-    }
-  }
-
   journal_options where = fresh_journal();
   std::vector<uuid> ids;
 };
@@ -73,7 +60,7 @@ TEST_F(nodes, answer_as_one_node_does) {
   ASSERT_TRUE(a.settled({"a", "b"})) << a.picture();
   ASSERT_TRUE(b.settled({"a", "b"})) << b.picture();
   for (auto* owner : {&a, &b}) {
-    auto id = owned_by(*owner);
+    auto id = a.id_owned_by(owner == &a ? "a" : "b");
     EXPECT_EQ(render(a.ask(id, deposit{5}, command_id{"first"})), "accepted@1");
     // The same answer for the same ID, and another command is refused.
     EXPECT_EQ(render(a.ask(id, deposit{5}, command_id{"first"})), "accepted@1");
@@ -112,7 +99,7 @@ TEST_F(nodes, keep_the_order_of_a_sender) {
   node b{where, "b"};
   ASSERT_TRUE(a.settled({"a", "b"})) << a.picture();
   for (auto* owner : {&a, &b}) {
-    auto id = owned_by(*owner);
+    auto id = a.id_owned_by(owner == &a ? "a" : "b");
     constexpr std::uint64_t count = 200;
     std::vector<decltype(a.self()->request(a.accounts(), 60s, id, deposit{}))>
       pending;

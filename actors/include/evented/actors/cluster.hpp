@@ -4,6 +4,7 @@
 #include <evented/actors/journal.hpp>
 #include <evented/actors/messages.hpp>
 #include <evented/actors/router_settings.hpp>
+#include <evented/event_filter.hpp>
 #include <evented/export.hpp>
 
 #include <chrono>
@@ -65,6 +66,10 @@ struct cluster_options {
   /// Lets other machines connect without TLS: only where nobody else can reach
   /// the network.
   bool allow_plain = false;
+
+  /// Whether this node owns entities. One that does not sends to those of the
+  /// others only, for programs that come and go.
+  bool owns_entities = true;
 
   /// How many shards share the entities: a power of two up to 1024, the same for
   /// all nodes. A good number is ten or more for each node there will ever be.
@@ -131,6 +136,14 @@ public:
 
   /// Returns the port that the other nodes connect to.
   [[nodiscard]] std::uint16_t port() const noexcept;
+
+  /// Returns what shares the ranges of a projection among the nodes: a range is
+  /// run by the node that owns the shard of its first slice. Every node spawns the
+  /// projection, with several ranges. May outlive the cluster, and then answers no.
+  ///
+  ///   options.ranges = 16;
+  ///   options.runs_here = nodes.runs_here();
+  [[nodiscard]] std::function<bool(const slice_range&)> runs_here() const;
 
   // -- access for `spawn_entities` --------------------------------------------
 

@@ -79,6 +79,11 @@ struct projection_options {
   /// What becomes of events that this program has no decoder for.
   evented::unknown_events unknown_events = evented::unknown_events::fail;
 
+  /// Returns whether this process is to run a range with these slices; asked
+  /// about once a second, in any thread. Null: whoever comes first. For nodes,
+  /// which all spawn the projection, see `cluster::runs_here`.
+  std::function<bool(const slice_range&)> runs_here = nullptr;
+
   /// Empties the view of that version, inside of the transaction of a reset.
   std::function<void(transaction&, std::int32_t version)> on_reset = nullptr;
   /// Makes room for the next version of the view, when a rebuild begins.

@@ -1,0 +1,49 @@
+// A process that is a node of a cluster of accounts.
+
+#include "chaos/nodes/node_worker.hpp"
+
+#include "chaos/worker.hpp"
+#include "support/accounts.hpp"
+
+#include <caf/actor_system.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <signal.h>
+#include <sys/prctl.h>
+
+namespace evented::test {
+
+int run_node(const std::vector<std::string>& args) {
+  // Never outlives the tests.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Before there is any other thread, so that all of them leave it to this one.
+  sigset_t end;
+  sigemptyset(&end);
+  sigaddset(&end, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &end, nullptr);
+  std::chrono::milliseconds take_over{std::stoi(args.at(4))};
+  journal_options where;
+  where.url = args.at(0);
+  where.schema = args.at(1);
+  cluster_options how;
+  how.name = args.at(2);
+  how.public_port = static_cast<std::uint16_t>(std::stoi(args.at(3)));
+  how.take_over = take_over;
+  config<caf::id_block::accounts> cfg;
+  use_nodes(cfg);
+  caf::actor_system sys{cfg};
+  journal entries{sys, where};
+  cluster nodes{sys, entries, how};
+  auto accounts = spawn_entities<account>(sys, entries, nodes);
+  parent{}.tell("port " + std::to_string(nodes.port()));
+  auto signal = 0;
+  sigwait(&end, &signal);
+  if (!nodes.leave(std::chrono::seconds{30})) {
+    std::fputs("worker: shards are left\n", stderr);
+    return 1;
+  }
+  return 0;
+}
+
+} // namespace evented::test

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace evented::test {
+
+/// Is a node of a cluster of accounts. Its arguments: where the database is, the
+/// schema, its name, the port that the others connect to, and after how many
+/// milliseconds shards are taken over. Says "port N" with the port at which it
+/// listens. Hands its shards over and ends at SIGTERM.
+int run_node(const std::vector<std::string>& args);
+
+} // namespace evented::test
