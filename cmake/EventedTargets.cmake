@@ -113,3 +113,22 @@ function(evented_embed target)
   file(CONFIGURE OUTPUT "${header}" CONTENT "@text@" @ONLY)
   target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/generated")
 endfunction()
+
+# evented_embed_assets(<target> <folder> <file>..): makes every file available as
+# `evented::assets::<name>` (a std::string_view) in the generated header
+# evented_assets.hpp; app.css is app_css, index.html and other lone names their stem.
+function(evented_embed_assets target folder)
+  set(header "${CMAKE_CURRENT_BINARY_DIR}/generated/evented_assets.hpp")
+  set(text "#pragma once\n#include <string_view>\nnamespace evented::assets {\n")
+  foreach(file IN LISTS ARGN)
+    string(REGEX REPLACE "\\.(html|svg)$" "" name "${file}")
+    string(REPLACE "." "_" name "${name}")
+    file(READ "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/${file}" content)
+    string(APPEND text
+      "inline constexpr std::string_view ${name} = R\"~asset~(${content})~asset~\";\n")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${folder}/${file}")
+  endforeach()
+  string(APPEND text "} // namespace evented::assets\n")
+  file(CONFIGURE OUTPUT "${header}" CONTENT "@text@" @ONLY)
+  target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/generated")
+endfunction()

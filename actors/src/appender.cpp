@@ -27,9 +27,11 @@ public:
   using job_ptr = std::shared_ptr<append_job>;
 
   appender(caf::actor_config& cfg, std::shared_ptr<store> where,
-           std::shared_ptr<frontier_watch> watch)
-    : caf::event_based_actor(cfg), options_(where->options()) {
-    worker_ = spawn_append_worker(system(), std::move(where), std::move(watch));
+           std::shared_ptr<frontier_watch> watch,
+           std::shared_ptr<metrics> counts)
+    : caf::event_based_actor(cfg), options_(where->options()), counts_(counts) {
+    worker_ = spawn_append_worker(system(), std::move(where), std::move(watch),
+                                  std::move(counts));
     set_exit_handler([this](caf::exit_msg& x) {
       stopping_ = true;
       reason_ = std::move(x.reason);
@@ -44,6 +46,7 @@ public:
       [this](append_order& x) {
         x.job->entity = current_sender();
         queue_.push_back(std::move(x.job));
+        counts_->appends_waiting.add(1);
         pump();
         keep_ticking();
       },
@@ -118,6 +121,7 @@ private:
   }
 
   void finish(job_ptr job) {
+    counts_->appends_waiting.add(-1);
     auto to = caf::actor_cast<caf::actor>(std::move(job->entity));
     job->entity = nullptr;
     seam::send(this, to, append_done{std::move(job)});
@@ -163,6 +167,7 @@ private:
   }
 
   journal_options options_;
+  std::shared_ptr<metrics> counts_;
   caf::actor worker_;
   std::deque<job_ptr> queue_;
   std::shared_ptr<append_batch> batch_ = std::make_shared<append_batch>();
@@ -179,8 +184,10 @@ private:
 } // namespace
 
 caf::actor spawn_appender(caf::actor_system& sys, std::shared_ptr<store> where,
-                          std::shared_ptr<frontier_watch> watch) {
-  return sys.spawn<appender>(std::move(where), std::move(watch));
+                          std::shared_ptr<frontier_watch> watch,
+                          std::shared_ptr<metrics> counts) {
+  return sys.spawn<appender>(std::move(where), std::move(watch),
+                             std::move(counts));
 }
 
 } // namespace evented::detail

@@ -44,18 +44,21 @@ milliseconds pause_after(const delivery_policy& policy, std::uint32_t failed) {
 class dispatcher : public caf::event_based_actor {
 public:
   dispatcher(caf::actor_config& cfg, std::shared_ptr<store> where,
+             std::shared_ptr<metrics> counts,
              std::shared_ptr<const outbox_settings> settings,
              caf::weak_actor_ptr region)
     : caf::event_based_actor(cfg),
       poll_interval_(where->options().poll_interval),
       settings_(std::move(settings)),
+      counts_(counts->entities(settings_->type_name)),
       region_(std::move(region)) {
     // The region is the receiver of what an entity sends to its own kind.
     targets_ = {"", settings_->type_name};
     for (auto& [name, to] : settings_->targets)
       if (name != settings_->type_name)
         targets_.push_back(name);
-    worker_ = spawn_outbox_worker(system(), std::move(where));
+    worker_
+      = spawn_outbox_worker(system(), std::move(where), std::move(counts));
   }
 
   const char* name() const override { return "evented.dispatcher"; }
@@ -80,6 +83,8 @@ public:
   void on_exit() override {
     caf::anon_send_exit(worker_, caf::exit_reason::user_shutdown);
     worker_ = nullptr;
+    counts_->in_flight.add(-static_cast<std::int64_t>(in_flight_.size()));
+    in_flight_.clear();
     settings_.reset();
   }
 
@@ -208,6 +213,7 @@ private:
       return;
     }
     if (!how.send) {
+      counts_->undelivered.add();
       warn(x, "this program cannot read it");
       settled_.push_back(
         {x.id, x.claim, pause_after(settings_->policy, x.attempts)});
@@ -215,6 +221,7 @@ private:
     }
     auto id = x.id;
     in_flight_.emplace(id, in_flight{std::move(x), how.is_command});
+    counts_->in_flight.add(1);
     how.send(this, to, settings_->policy.timeout,
              [this, id](caf::error err) { on_answer(id, err); });
   }
@@ -229,13 +236,16 @@ private:
         SPDLOG_WARN("evented: {}: is delivered, but was answered with: {}",
                     describe(x), render(system(), err));
       settled_.push_back({x.id, x.claim});
+      counts_->delivered.add();
       failing_.erase(x.target);
     } else {
+      counts_->undelivered.add();
       warn(x, render(system(), err));
       settled_.push_back(
         {x.id, x.claim, pause_after(settings_->policy, x.attempts)});
     }
     in_flight_.erase(found);
+    counts_->in_flight.add(-1);
     pump();
   }
 
@@ -253,6 +263,7 @@ private:
   void give_back() {
     for (auto& [id, x] : in_flight_)
       settled_.push_back({id, x.message.claim, milliseconds{0}, false});
+    counts_->in_flight.add(-static_cast<std::int64_t>(in_flight_.size()));
     in_flight_.clear();
   }
 
@@ -283,6 +294,7 @@ private:
   milliseconds poll_interval_;
   /// Null once this is over.
   std::shared_ptr<const outbox_settings> settings_;
+  std::shared_ptr<entity_metrics> counts_;
   caf::weak_actor_ptr region_;
   std::vector<std::string> targets_;
   caf::actor worker_;
@@ -311,10 +323,11 @@ private:
 
 caf::actor spawn_dispatcher(caf::actor_system& sys,
                             std::shared_ptr<store> where,
+                            std::shared_ptr<metrics> counts,
                             std::shared_ptr<const outbox_settings> settings,
                             caf::weak_actor_ptr region) {
-  return sys.spawn<dispatcher>(std::move(where), std::move(settings),
-                               std::move(region));
+  return sys.spawn<dispatcher>(std::move(where), std::move(counts),
+                               std::move(settings), std::move(region));
 }
 
 } // namespace evented::detail

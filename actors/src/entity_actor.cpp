@@ -113,6 +113,7 @@ void entity_actor::on_append_done(append_job& job) {
   auto& step = steps[i];
   switch (step.status) {
   case append_status::conflict:
+    settings_->counts->conflicts.add();
     stale_ = true;
     expect_news_ = true;
     if (++cmd.conflicts >= settings_->max_conflicts) {
@@ -124,6 +125,7 @@ void entity_actor::on_append_done(append_job& job) {
     }
     break;
   case append_status::repeated:
+    settings_->counts->repeated.add();
     recall(cmd, step.earlier);
     ++i;
     // The first one may be another process's.
@@ -445,8 +447,10 @@ void entity_actor::undo_tentative() {
 
 void entity_actor::decide_again(std::size_t first) {
   for (auto i = in_flight_.size(); i-- > first;)
-    if (!in_flight_[i].answered)
+    if (!in_flight_[i].answered) {
+      settings_->counts->decided_again.add();
       queue_.push_front(std::move(in_flight_[i]));
+    }
   in_flight_.clear();
 }
 
@@ -475,6 +479,7 @@ void entity_actor::answer(command& x, caf::message msg) {
   if (x.answered)
     return;
   x.answered = true;
+  count(x, errc::none);
   x.promise.deliver(std::move(msg));
 }
 
@@ -482,7 +487,13 @@ void entity_actor::refuse(command& x, caf::error why) {
   if (x.answered)
     return;
   x.answered = true;
+  count(x, code_of(why));
   x.promise.deliver(std::move(why));
+}
+
+void entity_actor::count(const command& x, errc outcome) const {
+  auto arrival = x.content->deadline - settings_->command_timeout;
+  settings_->counts->answered(outcome, seam::now(this) - arrival);
 }
 
 void entity_actor::settle(command& x, append_step& step) {

@@ -12,11 +12,13 @@ public:
   state(caf::actor_system& sys, std::shared_ptr<evented::store> opened)
     : store_(std::move(opened)),
       watch_(std::make_shared<frontier_watch>(store_)),
-      loader_(detail::spawn_loader(sys, store_)),
-      sessions_(detail::spawn_session_pool(sys, store_)),
-      snapshots_(detail::spawn_snapshot_writer(sys, store_)) {
+      metrics_(std::make_shared<evented::metrics>(watch_)),
+      loader_(detail::spawn_loader(sys, store_, metrics_)),
+      sessions_(detail::spawn_session_pool(sys, store_, metrics_)),
+      snapshots_(detail::spawn_snapshot_writer(sys, store_, metrics_)) {
     for (unsigned i = 0; i < store_->options().writers; ++i)
-      appenders_.push_back(detail::spawn_appender(sys, store_, watch_));
+      appenders_.push_back(
+        detail::spawn_appender(sys, store_, watch_, metrics_));
   }
 
   ~state() {
@@ -33,6 +35,7 @@ public:
 
   std::shared_ptr<evented::store> store_;
   std::shared_ptr<frontier_watch> watch_;
+  std::shared_ptr<evented::metrics> metrics_;
   caf::actor loader_;
   caf::actor sessions_;
   caf::actor snapshots_;
@@ -55,6 +58,10 @@ const std::shared_ptr<store>& journal::store() const noexcept {
 
 const journal_options& journal::options() const noexcept {
   return state_->store_->options();
+}
+
+const std::shared_ptr<metrics>& journal::metrics() const noexcept {
+  return state_->metrics_;
 }
 
 const caf::actor& journal::appender(const entity_id& id) const {

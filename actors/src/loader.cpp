@@ -14,10 +14,11 @@ class loader : public caf::event_based_actor {
 public:
   using job_ptr = std::shared_ptr<load_job>;
 
-  loader(caf::actor_config& cfg, std::shared_ptr<store> where)
-    : caf::event_based_actor(cfg) {
+  loader(caf::actor_config& cfg, std::shared_ptr<store> where,
+         std::shared_ptr<metrics> counts)
+    : caf::event_based_actor(cfg), counts_(counts) {
     for (unsigned i = 0; i < where->options().readers; ++i)
-      idle_.push_back(spawn_load_worker(system(), where));
+      idle_.push_back(spawn_load_worker(system(), where, counts));
     workers_ = idle_;
     set_exit_handler([this](caf::exit_msg& x) {
       stopping_ = true;
@@ -79,6 +80,7 @@ private:
       running_.push_back(batch);
       seam::send(this, worker, load_work{std::move(batch)});
     }
+    counts_->loads_waiting.set(static_cast<std::int64_t>(queue_.size()));
     quit_when_idle();
   }
 
@@ -148,6 +150,7 @@ private:
       quit(reason_);
   }
 
+  std::shared_ptr<metrics> counts_;
   std::vector<caf::actor> workers_;
   std::vector<caf::actor> idle_;
   std::deque<job_ptr> queue_;
@@ -161,8 +164,9 @@ private:
 
 } // namespace
 
-caf::actor spawn_loader(caf::actor_system& sys, std::shared_ptr<store> where) {
-  return sys.spawn<loader>(std::move(where));
+caf::actor spawn_loader(caf::actor_system& sys, std::shared_ptr<store> where,
+                        std::shared_ptr<metrics> counts) {
+  return sys.spawn<loader>(std::move(where), std::move(counts));
 }
 
 } // namespace evented::detail

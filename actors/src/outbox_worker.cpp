@@ -10,8 +10,10 @@ namespace {
 
 class outbox_worker : public caf::event_based_actor {
 public:
-  outbox_worker(caf::actor_config& cfg, std::shared_ptr<store> where)
-    : caf::event_based_actor(cfg), session_(std::move(where)) {
+  outbox_worker(caf::actor_config& cfg, std::shared_ptr<store> where,
+                std::shared_ptr<metrics> counts)
+    : caf::event_based_actor(cfg),
+      session_(std::move(where), std::move(counts)) {
     // nop
   }
 
@@ -50,8 +52,10 @@ private:
 } // namespace
 
 caf::actor spawn_outbox_worker(caf::actor_system& sys,
-                               std::shared_ptr<store> where) {
-  return sys.spawn<outbox_worker, caf::detached>(std::move(where));
+                               std::shared_ptr<store> where,
+                               std::shared_ptr<metrics> counts) {
+  return sys.spawn<outbox_worker, caf::detached>(std::move(where),
+                                                 std::move(counts));
 }
 
 } // namespace evented::detail

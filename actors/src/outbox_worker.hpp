@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/actors/messages.hpp>
+#include <evented/actors/metrics.hpp>
 #include <evented/actors/seam.hpp>
 #include <evented/outbox.hpp>
 #include <evented/store.hpp>
@@ -28,6 +29,7 @@ struct outbox_job {
 /// Starts an actor with a thread and a connection of its own that answers each
 /// `outbox_work` with `outbox_worked`.
 caf::actor spawn_outbox_worker(caf::actor_system& sys,
-                               std::shared_ptr<store> where);
+                               std::shared_ptr<store> where,
+                               std::shared_ptr<metrics> counts);
 
 } // namespace evented::detail

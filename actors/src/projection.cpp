@@ -53,6 +53,7 @@ caf::actor spawn_projection(caf::actor_system& sys,
                   + ": max_batch and error_strategy::attempts are at least 1");
   settings.journal.store()->connect_projections()->declare(
     settings.name, options.revision, options.ranges, options.start);
+  settings.counts = settings.journal.metrics()->projection(settings.name);
   auto core = sys.spawn<projection_actor>(
     std::make_shared<const projection_settings>(std::move(settings)));
   return sys.spawn<projection_front>(std::move(core));

@@ -14,6 +14,9 @@ namespace {
 /// How long the frontier may be held before somebody ought to know.
 constexpr std::chrono::seconds held_too_long{5};
 
+/// How many dead letters are counted for the metrics: enough to raise an alarm.
+constexpr std::size_t most_letters_counted = 100;
+
 void add(std::string& to, const std::string& sentence) {
   to += (to.empty() ? "" : "; ") + sentence;
 }
@@ -49,6 +52,7 @@ void projection_actor::ask_patiently(
   std::function<void(std::exception_ptr)> then) {
   // Everybody needs the few connections of `sessions_` all the time.
   auto worker = spawn_session_worker(system(), settings_->journal.store(),
+                                     settings_->journal.metrics(),
                                      std::chrono::hours{24});
   ask(this, worker, std::move(work), std::move(then));
   // Behind that.
@@ -154,6 +158,7 @@ void projection_actor::get_state(promise answer) {
     /// The live ranges for which an event has waited for too long.
     std::vector<range_key> behind;
     std::vector<frontier_holder> holders;
+    std::size_t letters = 0;
   };
   auto found = std::make_shared<findings>();
   auto watch = settings_->journal.watch().state();
@@ -178,6 +183,8 @@ void projection_actor::get_state(promise answer) {
       }
       if (held)
         found->holders = session.frontier_holders();
+      found->letters
+        = session.letters(settings->name, 0, most_letters_counted).size();
     },
     [this, answer, found, watch](const std::exception_ptr& failure) {
       if (failure == nullptr)
@@ -249,6 +256,19 @@ void projection_actor::get_state(promise answer) {
               + (holder.pid == 0 ? "" : "): " + holder.query)
               + (holder.pid == 0 ? ")" : ""));
       x.healthy = x.health.empty();
+      auto& counts = *settings_->counts;
+      counts.healthy.set(x.healthy ? 1 : 0);
+      counts.paused.set(x.paused ? 1 : 0);
+      counts.ranges_here.set(static_cast<std::int64_t>(residents_.size()));
+      // Without an answer, the last one is better than none.
+      if (failure == nullptr) {
+        counts.checkpoint.set(static_cast<std::int64_t>(x.seq_no));
+        counts.lag_events.set(static_cast<std::int64_t>(x.lag_events));
+        counts.lag_ms.set(
+          std::chrono::duration_cast<std::chrono::milliseconds>(found->lag.age)
+            .count());
+        counts.dead_letters.set(static_cast<std::int64_t>(found->letters));
+      }
       if (x.healthy != was_healthy_) {
         was_healthy_ = x.healthy;
         if (x.healthy)

@@ -42,7 +42,8 @@ range_runner::range_runner(caf::actor_config& cfg,
     incarnation_(incarnation),
     parent_(std::move(parent)),
     limit_(limit) {
-  worker_ = spawn_session_worker(system(), settings_->journal.store());
+  worker_ = spawn_session_worker(system(), settings_->journal.store(),
+                                 settings_->journal.metrics());
 }
 
 caf::behavior range_runner::make_behavior() {
@@ -236,6 +237,7 @@ void range_runner::pump() {
 
 void range_runner::handle(bool alone) {
   busy_ = true;
+  handling_since_ = clock::now();
   ask(
     this, worker_,
     [batch = batch_, gate = gate_, handler = settings_->handler,
@@ -276,6 +278,7 @@ void range_runner::on_handled(std::exception_ptr failure) {
     wait(next::acquire, backoff(obstacles_++), text_of(failure));
     return;
   }
+  settings_->counts->batch_time.observe(clock::now() - handling_since_);
   lease_ = batch_->lease;
   switch (batch_->outcome) {
   case batch_outcome::committed:
@@ -297,6 +300,7 @@ void range_runner::on_handled(std::exception_ptr failure) {
 }
 
 void range_runner::on_committed() {
+  settings_->counts->events.add(batch_->entries.size());
   failed_seq_no_ = 0;
   obstacles_ = 0;
   last_commit_ = clock::now();
@@ -307,6 +311,7 @@ void range_runner::on_committed() {
 }
 
 void range_runner::on_failed() {
+  settings_->counts->failures.add();
   auto& how = settings_->options.on_error;
   auto& entry = batch_->entries[batch_->next];
   auto what = "event " + std::to_string(entry.event.seq_no) + " ("
@@ -381,10 +386,14 @@ void range_runner::put_away(letter_kind kind) {
         acquire();
       else if (batch_->outcome == batch_outcome::obstructed)
         wait(next::put_away, backoff(obstacles_++), *obstacle);
-      else if (batch_->next < batch_->entries.size())
-        handle(false);
-      else
-        on_committed();
+      else {
+        auto& counts = *settings_->counts;
+        (kind_ == letter_kind::skipped ? counts.skipped : counts.parked).add();
+        if (batch_->next < batch_->entries.size())
+          handle(false);
+        else
+          on_committed();
+      }
     });
 }
 

@@ -156,6 +156,7 @@ private:
 
   /// What is being handled.
   std::shared_ptr<range_batch> batch_;
+  clock::time_point handling_since_ = clock::time_point::min();
   clock::time_point last_commit_ = clock::time_point::min();
   bool flushing_ = false;
 

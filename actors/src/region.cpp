@@ -54,8 +54,12 @@ caf::actor spawn_ticker(caf::actor_system& sys, caf::weak_actor_ptr whom,
 region::region(caf::actor_config& cfg,
                std::shared_ptr<const region_settings> settings)
   : caf::event_based_actor(cfg), settings_(std::move(settings)) {
-  seam::on_unknown(this,
-                   [this](const auto& msg) { return settings_->explain(msg); });
+  seam::on_unknown(this, [this](const auto& msg) {
+    auto why = settings_->explain(msg);
+    settings_->counts->received.add();
+    settings_->counts->answered(code_of(why), {});
+    return why;
+  });
 }
 
 caf::behavior region::make_behavior() {
@@ -63,9 +67,9 @@ caf::behavior region::make_behavior() {
   ticker_ = spawn_ticker(system(), caf::actor_cast<caf::weak_actor_ptr>(this),
                          tick_length());
   if (settings_->outbox)
-    dispatcher_ = spawn_dispatcher(system(), settings_->journal.store(),
-                                   settings_->outbox,
-                                   caf::actor_cast<caf::weak_actor_ptr>(this));
+    dispatcher_ = spawn_dispatcher(
+      system(), settings_->journal.store(), settings_->journal.metrics(),
+      settings_->outbox, caf::actor_cast<caf::weak_actor_ptr>(this));
   return settings_->make_behavior(this);
 }
 
@@ -82,10 +86,11 @@ void region::on_exit() {
       release(x);
     }
     for (auto& held : x.waiting)
-      held.promise.deliver(why);
+      refuse(held, why);
     // Finishes what it has.
     seam::anon_send(x.actor, stop{});
   }
+  settings_->counts->awake.add(-static_cast<std::int64_t>(awake_.size()));
   awake_.clear();
   residents_.clear();
   vacating_ = {};
@@ -97,7 +102,9 @@ void region::on_exit() {
 }
 
 void region::deliver(entity_id id, delivery_content from) {
+  settings_->counts->received.add();
   auto refuse = [this](errc code, const std::string& why) {
+    settings_->counts->answered(code, {});
     make_response_promise().deliver(
       evented::make_error(code, settings_->type_name + ": " + why));
   };
@@ -148,6 +155,7 @@ void region::load(std::pair<const entity_id, resident>& to) {
   x.load = std::make_shared<load_job>(settings_, id, std::move(nothing));
   x.load->incarnation = x.incarnation;
   ++loading_;
+  settings_->counts->loading.add(1);
   for (auto& held : x.waiting) {
     auto& content = *held.message.content;
     held.message.loaded_since = true;
@@ -193,11 +201,17 @@ void region::on_overdue(std::uint64_t incarnation) {
   };
   for (auto& held : x.waiting)
     if (late(held))
-      held.promise.deliver(why);
+      refuse(held, why);
   std::erase_if(x.waiting, late);
   // Nobody waits for this any more; the next command begins anew.
   if (x.waiting.empty())
     forget(to, why);
+}
+
+void region::refuse(held_back& x, const caf::error& why) {
+  auto arrival = x.message.content->deadline - settings_->command_timeout;
+  settings_->counts->answered(code_of(why), seam::now(this) - arrival);
+  x.promise.deliver(why);
 }
 
 void region::release(resident& x) {
@@ -211,8 +225,9 @@ void region::forget(std::pair<const entity_id, resident>& from,
   auto& x = from.second;
   x.load->cancelled = true;
   for (auto& held : x.waiting)
-    held.promise.deliver(why);
+    refuse(held, why);
   --loading_;
+  settings_->counts->loading.add(-1);
   by_incarnation_.erase(x.incarnation);
   on_gone(from.first);
   residents_.erase(residents_.find(from.first));
@@ -223,6 +238,8 @@ void region::spawn_entity(std::pair<const entity_id, resident>& to,
   auto& x = to.second;
   x.load = nullptr;
   --loading_;
+  settings_->counts->loading.add(-1);
+  settings_->counts->awake.add(1);
   x.used = seam::now(this);
   x.bytes = entity_overhead;
   bytes_ += x.bytes;
@@ -254,6 +271,8 @@ void region::put_to_sleep(std::pair<const entity_id, resident>& x) {
     return;
   to.stopping = true;
   awake_.erase(to.place);
+  settings_->counts->awake.add(-1);
+  settings_->counts->put_to_sleep.add();
   bytes_ -= to.bytes;
   seam::send(this, to.actor, stop{});
 }
@@ -324,6 +343,7 @@ void region::on_stopped(std::uint64_t incarnation) {
   if (!x.stopping) {
     // It has died on its own.
     awake_.erase(x.place);
+    settings_->counts->awake.add(-1);
     bytes_ -= x.bytes;
   }
   x.actor = nullptr;
@@ -399,6 +419,7 @@ caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {
                   + ": delivery_policy::timeout and max_in_flight are at "
                     "least 1");
   report_snapshots(settings);
+  settings.counts = settings.journal.metrics()->entities(settings.type_name);
   return sys.spawn<region>(
     std::make_shared<const region_settings>(std::move(settings)));
 }

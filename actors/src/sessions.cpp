@@ -14,10 +14,16 @@ namespace {
 class session_worker : public caf::event_based_actor {
 public:
   session_worker(caf::actor_config& cfg, std::shared_ptr<store> where,
+                 std::shared_ptr<metrics> counts,
                  std::chrono::milliseconds limit)
-    : caf::event_based_actor(cfg), where_(std::move(where)), limit_(limit) {
+    : caf::event_based_actor(cfg),
+      where_(std::move(where)),
+      counts_(std::move(counts)),
+      limit_(limit) {
     // nop
   }
+
+  ~session_worker() override { close(); }
 
   const char* name() const override { return "evented.session_worker"; }
 
@@ -33,11 +39,14 @@ private:
   void run(session_job& job) {
     auto fresh = session_ == nullptr;
     try {
-      if (fresh)
+      if (fresh) {
         session_ = where_->connect_projections(limit_);
+        counts_->connections_open.add(1);
+      }
       job.work(*session_);
     } catch (const connection_lost&) {
-      session_.reset();
+      close();
+      counts_->connections_lost.add();
       if (!fresh && job.repeatable)
         run(job);
       else
@@ -47,15 +56,25 @@ private:
     }
   }
 
+  void close() noexcept {
+    if (session_ != nullptr)
+      counts_->connections_open.add(-1);
+    session_.reset();
+  }
+
   std::shared_ptr<store> where_;
+  std::shared_ptr<metrics> counts_;
   std::chrono::milliseconds limit_;
   std::unique_ptr<projection_session> session_;
 };
 
 class session_pool : public caf::event_based_actor {
 public:
-  session_pool(caf::actor_config& cfg, std::shared_ptr<store> where)
-    : caf::event_based_actor(cfg), where_(std::move(where)) {
+  session_pool(caf::actor_config& cfg, std::shared_ptr<store> where,
+               std::shared_ptr<metrics> counts)
+    : caf::event_based_actor(cfg),
+      where_(std::move(where)),
+      counts_(std::move(counts)) {
     // nop
   }
 
@@ -92,7 +111,7 @@ private:
       if (idle_.empty()) {
         if (workers_.size() >= where_->options().readers)
           return;
-        workers_.push_back(spawn_session_worker(system(), where_));
+        workers_.push_back(spawn_session_worker(system(), where_, counts_));
         idle_.push_back(workers_.back());
       }
       auto worker = std::move(idle_.back());
@@ -103,6 +122,7 @@ private:
   }
 
   std::shared_ptr<store> where_;
+  std::shared_ptr<metrics> counts_;
   std::vector<caf::actor> workers_;
   std::vector<caf::actor> idle_;
   std::deque<std::shared_ptr<session_job>> queue_;
@@ -112,13 +132,16 @@ private:
 
 caf::actor spawn_session_worker(caf::actor_system& sys,
                                 std::shared_ptr<store> where,
+                                std::shared_ptr<metrics> counts,
                                 std::chrono::milliseconds limit) {
-  return sys.spawn<session_worker, caf::detached>(std::move(where), limit);
+  return sys.spawn<session_worker, caf::detached>(std::move(where),
+                                                  std::move(counts), limit);
 }
 
 caf::actor spawn_session_pool(caf::actor_system& sys,
-                              std::shared_ptr<store> where) {
-  return sys.spawn<session_pool>(std::move(where));
+                              std::shared_ptr<store> where,
+                              std::shared_ptr<metrics> counts) {
+  return sys.spawn<session_pool>(std::move(where), std::move(counts));
 }
 
 std::string text_of(const std::exception_ptr& failure) {

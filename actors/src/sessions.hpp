@@ -3,6 +3,7 @@
 // Threads that run something on a projection_session for an actor.
 
 #include <evented/actors/messages.hpp>
+#include <evented/actors/metrics.hpp>
 #include <evented/projection_store.hpp>
 #include <evented/store.hpp>
 
@@ -32,12 +33,14 @@ struct session_job {
 /// @param limit how long a statement may take, see `store::connect_projections`
 caf::actor spawn_session_worker(caf::actor_system& sys,
                                 std::shared_ptr<store> where,
+                                std::shared_ptr<metrics> counts,
                                 std::chrono::milliseconds limit = {});
 
 /// Starts an actor that does the same with a few workers, for everybody: up to
 /// `journal_options::readers`, made when they are needed.
 caf::actor spawn_session_pool(caf::actor_system& sys,
-                              std::shared_ptr<store> where);
+                              std::shared_ptr<store> where,
+                              std::shared_ptr<metrics> counts);
 
 /// Asks a worker or pool from inside of an actor, which handles `session_done`
 /// by calling `then`.

@@ -16,8 +16,11 @@ constexpr std::size_t forget_at_once = 1000;
 
 class snapshot_worker : public caf::event_based_actor {
 public:
-  snapshot_worker(caf::actor_config& cfg, std::shared_ptr<store> where)
-    : caf::event_based_actor(cfg), session_(std::move(where)) {
+  snapshot_worker(caf::actor_config& cfg, std::shared_ptr<store> where,
+                  std::shared_ptr<metrics> counts)
+    : caf::event_based_actor(cfg),
+      session_(std::move(where), counts),
+      counts_(std::move(counts)) {
     // nop
   }
 
@@ -26,9 +29,12 @@ public:
   caf::behavior make_behavior() override {
     return {
       [this](snapshot_work& x) {
-        guarded([&] { write(x.jobs); });
+        std::size_t written = 0;
+        guarded([&] { write(x.jobs, written); });
         for (auto& job : x.jobs)
           job->done = true;
+        counts_->snapshots_written.add(written);
+        counts_->snapshots_failed.add(x.jobs.size() - written);
         return snapshot_worked{};
       },
       [this](const forget_order& x) {
@@ -63,7 +69,8 @@ private:
     }
   }
 
-  void write(const std::vector<std::shared_ptr<snapshot_job>>& jobs) {
+  void write(const std::vector<std::shared_ptr<snapshot_job>>& jobs,
+             std::size_t& written) {
     auto& session = session_.get();
     // One statement per number of snapshots to keep: it is the same for a type.
     std::vector<new_snapshot> batch;
@@ -79,20 +86,25 @@ private:
       if (!batch.empty()
           && (i + 1 == jobs.size() || jobs[i + 1]->keep != job.keep)) {
         session.save_snapshots(batch, job.keep);
+        written += batch.size();
         batch.clear();
       }
     }
   }
 
   lazy_session session_;
+  std::shared_ptr<metrics> counts_;
   bool failing_ = false;
 };
 
 /// Collects what arrives while the worker is busy.
 class snapshot_writer : public caf::event_based_actor {
 public:
-  snapshot_writer(caf::actor_config& cfg, std::shared_ptr<store> where)
-    : caf::event_based_actor(cfg), where_(std::move(where)) {
+  snapshot_writer(caf::actor_config& cfg, std::shared_ptr<store> where,
+                  std::shared_ptr<metrics> counts)
+    : caf::event_based_actor(cfg),
+      where_(std::move(where)),
+      counts_(std::move(counts)) {
     set_exit_handler([this](caf::exit_msg& x) {
       stopping_ = true;
       reason_ = std::move(x.reason);
@@ -110,7 +122,10 @@ public:
           // A newer one is worth more.
           queue_.front()->done = true;
           queue_.pop_front();
+          counts_->snapshots_dropped.add();
         }
+        counts_->snapshots_waiting.set(
+          static_cast<std::int64_t>(queue_.size()));
         pump();
       },
       [this](const forget_order& x) {
@@ -142,7 +157,7 @@ private:
       return;
     }
     if (!worker_)
-      worker_ = spawn_worker<snapshot_worker>(system(), where_);
+      worker_ = spawn_worker<snapshot_worker>(system(), where_, counts_);
     busy_ = true;
     if (queue_.empty()) {
       auto first = ages_.begin();
@@ -155,6 +170,7 @@ private:
       work.jobs.push_back(std::move(queue_.front()));
       queue_.pop_front();
     }
+    counts_->snapshots_waiting.set(static_cast<std::int64_t>(queue_.size()));
     seam::send(this, worker_, std::move(work));
   }
 
@@ -164,6 +180,7 @@ private:
   }
 
   std::shared_ptr<store> where_;
+  std::shared_ptr<metrics> counts_;
   caf::actor worker_;
   std::deque<std::shared_ptr<snapshot_job>> queue_;
   /// What to forget, by entity type.
@@ -176,8 +193,9 @@ private:
 } // namespace
 
 caf::actor spawn_snapshot_writer(caf::actor_system& sys,
-                                 std::shared_ptr<store> where) {
-  return sys.spawn<snapshot_writer>(std::move(where));
+                                 std::shared_ptr<store> where,
+                                 std::shared_ptr<metrics> counts) {
+  return sys.spawn<snapshot_writer>(std::move(where), std::move(counts));
 }
 
 } // namespace evented::detail

@@ -31,10 +31,12 @@ namespace {
 class append_worker : public caf::event_based_actor {
 public:
   append_worker(caf::actor_config& cfg, std::shared_ptr<store> where,
-                std::shared_ptr<frontier_watch> watch)
+                std::shared_ptr<frontier_watch> watch,
+                std::shared_ptr<metrics> counts)
     : caf::event_based_actor(cfg),
-      session_(std::move(where)),
-      watch_(std::move(watch)) {
+      session_(std::move(where), counts),
+      watch_(std::move(watch)),
+      counts_(std::move(counts)) {
     // nop
   }
 
@@ -61,10 +63,19 @@ private:
       for (auto& job : batch.jobs)
         if (job->advance(append_stage::sent))
           requests.push_back(&job->request);
+      auto begin = clock::now();
+      auto commands = count_steps(requests);
       if (!requests.empty() && !session.append(requests))
         batch.pause = is_blocked(requests);
-      if (has_stored(requests))
+      if (auto stored = count_stored(requests); stored > 0) {
         watch_->committed();
+        counts_->events_stored.add(stored);
+      }
+      if (commands > 0) {
+        counts_->commit_time.observe(clock::now() - begin);
+        counts_->batch_commands.observe(commands);
+        counts_->batch_bytes.observe(count_bytes(batch));
+      }
     } catch (const std::exception& e) {
       session_.drop(e);
       batch.pause = true;
@@ -72,12 +83,31 @@ private:
     }
   }
 
-  static bool has_stored(const std::vector<append_request*>& requests) {
+  /// Returns how many commands this attempt is about.
+  static std::size_t count_steps(const std::vector<append_request*>& requests) {
+    std::size_t result = 0;
     for (auto* request : requests)
       for (auto& step : request->steps)
-        if (step.status == append_status::stored && !step.events.empty())
-          return true;
-    return false;
+        result += step.status == append_status::pending ? 1 : 0;
+    return result;
+  }
+
+  static std::size_t count_bytes(const append_batch& batch) {
+    std::size_t result = 0;
+    for (auto& job : batch.jobs)
+      if (job->stage == append_stage::sent)
+        result += job->bytes;
+    return result;
+  }
+
+  static std::size_t
+  count_stored(const std::vector<append_request*>& requests) {
+    std::size_t result = 0;
+    for (auto* request : requests)
+      for (auto& step : request->steps)
+        if (step.status == append_status::stored)
+          result += step.events.size();
+    return result;
   }
 
   static bool is_blocked(const std::vector<append_request*>& requests) {
@@ -90,12 +120,16 @@ private:
 
   lazy_session session_;
   std::shared_ptr<frontier_watch> watch_;
+  std::shared_ptr<metrics> counts_;
 };
 
 class load_worker : public caf::event_based_actor {
 public:
-  load_worker(caf::actor_config& cfg, std::shared_ptr<store> where)
-    : caf::event_based_actor(cfg), session_(std::move(where)) {
+  load_worker(caf::actor_config& cfg, std::shared_ptr<store> where,
+              std::shared_ptr<metrics> counts)
+    : caf::event_based_actor(cfg),
+      session_(std::move(where), counts),
+      counts_(std::move(counts)) {
     // nop
   }
 
@@ -120,9 +154,15 @@ private:
     for (auto& job : batch.jobs)
       requests.push_back(job->next());
     try {
-      auto found = session_.get().load(requests, max_events);
-      for (std::size_t i = 0; i < batch.jobs.size(); ++i)
+      auto& session = session_.get();
+      auto begin = clock::now();
+      auto found = session.load(requests, max_events);
+      counts_->load_time.observe(clock::now() - begin);
+      counts_->load_entities.observe(batch.jobs.size());
+      for (std::size_t i = 0; i < batch.jobs.size(); ++i) {
+        counts_->events_loaded.add(found[i].events.size());
         batch.jobs[i]->take(found[i]);
+      }
     } catch (const connection_lost& e) {
       session_.drop(e);
       batch.lost = true;
@@ -149,19 +189,23 @@ private:
   }
 
   lazy_session session_;
+  std::shared_ptr<metrics> counts_;
 };
 
 } // namespace
 
 caf::actor spawn_append_worker(caf::actor_system& sys,
                                std::shared_ptr<store> where,
-                               std::shared_ptr<frontier_watch> watch) {
-  return spawn_worker<append_worker>(sys, std::move(where), std::move(watch));
+                               std::shared_ptr<frontier_watch> watch,
+                               std::shared_ptr<metrics> counts) {
+  return spawn_worker<append_worker>(sys, std::move(where), std::move(watch),
+                                     std::move(counts));
 }
 
 caf::actor spawn_load_worker(caf::actor_system& sys,
-                             std::shared_ptr<store> where) {
-  return spawn_worker<load_worker>(sys, std::move(where));
+                             std::shared_ptr<store> where,
+                             std::shared_ptr<metrics> counts) {
+  return spawn_worker<load_worker>(sys, std::move(where), std::move(counts));
 }
 
 } // namespace evented::detail

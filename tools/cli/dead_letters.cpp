@@ -1,6 +1,6 @@
 #include "core/event_pages.hpp"
+#include "core/letters.hpp"
 #include "core/operation.hpp"
-#include "core/request.hpp"
 #include "core/show.hpp"
 #include "core/text.hpp"
 #include "core/verb.hpp"
@@ -32,33 +32,11 @@ std::string dump(const json& x) {
 
 // -- looking ------------------------------------------------------------------
 
-/// Returns dead letters of the live version of a projection, or of all.
-json find_letters(journal& x, const letter_options& options) {
-  auto found = x.run(
-    "select d.name, d.seq_no, d.kind, d.type_name, d.entity_id, d.error, "
-    "d.created_at::text from {schema}.dead_letter as d join "
-    "{schema}.projection as p on p.name = d.name and p.version = d.version "
-    "where ($1 = '' or d.name = $1) and ($2::bigint = 0 or d.seq_no = "
-    "$2::bigint) and d.seq_no > $3::bigint order by d.name, d.seq_no limit "
-    "$4::bigint",
-    {options.name, options.seq_no, options.after, options.limit});
-  json result = json::array();
-  for (int i = 0; i < found.size(); ++i)
-    result.push_back({{"projection", found.text(i, 0)},
-                      {"seq_no", found.number(i, 1)},
-                      {"kind", found.text(i, 2)},
-                      {"type", found.text(i, 3)},
-                      {"id", found.text(i, 4)},
-                      {"error", found.text(i, 5)},
-                      {"created_at", found.text(i, 6)}});
-  return result;
-}
-
 exit_code list(const globals& how, const letter_options& options) {
   auto x = open_journal(how);
   if (!options.name.empty())
     connect_projections(x)->status(options.name);
-  auto found = find_letters(x, options);
+  auto found = find_letters(x, {options.name, 0, options.after, options.limit});
   if (how.json) {
     for (auto& letter : found)
       std::printf("%s\n", dump(letter).c_str());
@@ -81,23 +59,9 @@ exit_code list(const globals& how, const letter_options& options) {
   return exit_code::done;
 }
 
-/// Returns the one dead letter that is meant.
-/// @throws failure(not_found)
-json find_letter(journal& x, const letter_options& options) {
-  auto only = options;
-  only.limit = 1;
-  auto found = find_letters(x, only);
-  if (found.empty() || options.seq_no == 0)
-    throw failure(exit_code::not_found, "event "
-                                          + std::to_string(options.seq_no)
-                                          + " is no dead letter of \""
-                                          + visible(options.name) + "\"");
-  return found[0];
-}
-
 exit_code show(const globals& how, const letter_options& options) {
   auto x = open_journal(how);
-  auto letter = find_letter(x, options);
+  auto letter = find_letter(x, options.name, options.seq_no);
   if (how.json)
     std::printf("%s\n", dump(letter).c_str());
   else
@@ -117,52 +81,14 @@ exit_code show(const globals& how, const letter_options& options) {
 
 // -- changing -----------------------------------------------------------------
 
-/// Lets the program replay the letters of one entity, and returns how many.
-std::uint64_t replay_one(journal& x, const letter_options& options,
-                         const std::string& type, const std::string& id) {
-  program_request what{options.name, "replay", {}, {}, false, type, x.id(id)};
-  std::uint64_t count = 0;
-  logged(x, "dead-letters replay",
-         {{"projection", options.name}, {"type", type}, {"id", id}}, [&] {
-           count = ask_program(x, what, std::chrono::seconds{options.timeout});
-           return std::to_string(count) + " letters";
-         });
-  return count;
-}
-
 exit_code replay(const globals& how, const letter_options& options) {
   auto x = open_journal(how);
   if (!options.all && options.seq_no == 0)
     throw failure(exit_code::usage, "say which: SEQ_NO, or --all");
-  if (options.all)
-    connect_projections(x)->status(options.name);
-  std::uint64_t count = 0;
-  if (!options.all) {
-    auto letter = find_letter(x, options);
-    if (letter["kind"] == "skipped")
-      throw failure(exit_code::refused, "event "
-                                          + std::to_string(options.seq_no)
-                                          + " was skipped, which is for good");
-    count = replay_one(x, options, letter["type"], letter["id"]);
-  } else {
-    // One entity after the other: each is one transaction of the program.
-    std::string type;
-    std::optional<std::string> id;
-    for (;;) {
-      auto found = x.run(
-        "select d.type_name, d.entity_id from {schema}.dead_letter as d join "
-        "{schema}.projection as p on p.name = d.name and p.version = d.version "
-        "where d.name = $1 and d.kind <> 'skipped' and ($3::{id_type} is null "
-        "or (d.type_name, d.entity_id) > ($2, $3::{id_type})) order by "
-        "d.type_name, d.entity_id limit 1",
-        {options.name, type, id});
-      if (found.empty())
-        break;
-      type = found.text(0, 0);
-      id = found.text(0, 1);
-      count += replay_one(x, options, type, *id);
-    }
-  }
+  std::chrono::seconds timeout{options.timeout};
+  auto count = options.all
+                 ? replay_letters(x, options.name, timeout)
+                 : replay_letter(x, options.name, options.seq_no, timeout);
   if (how.json)
     std::printf("%s\n", json{{"replayed", count}}.dump().c_str());
   else
@@ -172,13 +98,10 @@ exit_code replay(const globals& how, const letter_options& options) {
 
 exit_code drop(const globals& how, const letter_options& options) {
   auto x = open_journal(how);
-  auto letter = find_letter(x, options);
+  find_letter(x, options.name, options.seq_no);
   confirm(how, "Forget the dead letter " + std::to_string(options.seq_no)
                  + " of " + visible(options.name));
-  logged(x, "dead-letters drop", letter, [&] {
-    if (!connect_projections(x)->drop(options.name, options.seq_no))
-      throw failure(exit_code::not_found, "somebody has been faster");
-  });
+  drop_letter(x, options.name, options.seq_no);
   if (how.json)
     std::printf("%s\n", json{{"dropped", options.seq_no}}.dump().c_str());
   else

@@ -1,3 +1,4 @@
+#include "core/description.hpp"
 #include "core/event_pages.hpp"
 #include "core/failure.hpp"
 #include "core/show.hpp"
@@ -17,45 +18,11 @@ struct entity_options {
   std::string id;
 };
 
-/// What the journal knows of an entity beside its events.
-nlohmann::json describe(journal& x, const entity_options& options,
-                        const entity_id& id) {
-  auto found = x.run(
-    "select {schema}.current_version($1, $2::{id_type}), h.version, "
-    "h.archived, (select count(*) from {schema}.command as c where "
-    "c.type_name = $1 and c.entity_id = $2::{id_type}), (select count(*) from "
-    "{schema}.outbox as o where o.type_name = $1 and o.entity_id = "
-    "$2::{id_type}), (select jsonb_agg(jsonb_build_object('version', "
-    "s.version, 'state_version', s.schema_version, 'created_at', "
-    "s.created_at) order by s.version)::text from {schema}.snapshot as s where "
-    "s.type_name = $1 and s.entity_id = $2::{id_type}) from (select 1) as one "
-    "left join {schema}.horizon as h on h.type_name = $1 and h.entity_id = "
-    "$2::{id_type}",
-    {options.type, to_string(id)});
-  nlohmann::json result{
-    {"type", options.type},
-    {"id", to_string(id)},
-    {"version", found.number(0, 0)},
-    {"slice", slice_of(id)},
-    {"archived", found.flag(0, 2)},
-    {"remembered_commands", found.number(0, 3)},
-    {"messages_waiting", found.number(0, 4)},
-    {"snapshots", found.null(0, 5) ? nlohmann::json::array()
-                                   : nlohmann::json::parse(found.text(0, 5))}};
-  if (!found.null(0, 1))
-    result["horizon"] = found.number(0, 1);
-  return result;
-}
-
 exit_code entity(const globals& how, const entity_options& options) {
   auto x = open_journal(how);
   check_type_name(options.type);
   auto id = x.id(options.id);
-  auto about = describe(x, options, id);
-  if (about["version"] == 0)
-    throw failure(exit_code::not_found,
-                  "there is no entity " + visible(options.type) + "/"
-                    + visible(options.id) + " in this journal");
+  auto about = describe_entity(x, options.type, id);
   if (how.json) {
     std::printf(
       "%s\n",

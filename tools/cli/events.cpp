@@ -26,27 +26,6 @@ struct events_options {
   bool has_limit = false;
 };
 
-/// Returns the number before the last `count` events that are wanted.
-std::uint64_t before_last(journal& x, const event_choice& what,
-                          std::uint64_t after, std::uint64_t up_to,
-                          std::uint64_t count) {
-  // Look at stretches that double in size, from the end, until there are enough.
-  for (std::uint64_t size = std::max<std::uint64_t>(count, 64);; size *= 2) {
-    auto from = up_to > after + size ? up_to - size : after;
-    std::vector<std::uint64_t> found;
-    event_pages{x, what, from, up_to}.for_each([&](const event_view& e) {
-      if (found.size() > 2 * count)
-        found.erase(found.begin(),
-                    found.end() - static_cast<std::ptrdiff_t>(count));
-      found.push_back(static_cast<std::uint64_t>(e.seq_no));
-    });
-    if (found.size() >= count)
-      return found[found.size() - count] - 1;
-    if (from == after)
-      return after;
-  }
-}
-
 exit_code events(const globals& how, events_options options) {
   auto x = open_journal(how);
   auto& what = options.what;

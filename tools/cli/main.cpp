@@ -3,9 +3,6 @@
 #include "core/text.hpp"
 #include "core/verb.hpp"
 
-#include <evented/error.hpp>
-#include <evented/sql_error.hpp>
-
 #include <nlohmann/json.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -47,47 +44,12 @@ int report(const globals& how, exit_code code, const std::string& what) {
   return static_cast<int>(code);
 }
 
-exit_code code_of(const error& e) {
-  switch (e.code()) {
-  case errc::unavailable:
-  case errc::outcome_unknown:
-    return exit_code::unreachable;
-  case errc::incompatible:
-    return exit_code::no_journal;
-  case errc::invalid_options:
-  case errc::invalid_id:
-    return exit_code::usage;
-  case errc::unknown_projection:
-    return exit_code::not_found;
-  case errc::not_now:
-    return exit_code::refused;
-  case errc::timed_out:
-    return exit_code::timed_out;
-  default:
-    return exit_code::failed;
-  }
-}
-
 int run(const globals& how, const action& chosen) {
   try {
     return static_cast<int>(chosen(how));
-  } catch (const failure& e) {
-    return report(how, e.code(), e.what());
-  } catch (const sql_error& e) {
-    auto& state = e.sqlstate();
-    // What the server cannot read as a time or a number was typed in.
-    if (state == "22007" || state == "22008")
-      return report(how, exit_code::usage, e.what());
-    if (state == "EV007")
-      return report(how, exit_code::refused, e.what());
-    auto hint = state == "42501" ? "; see the roles in docs/operations.md" : "";
-    return report(how, exit_code::failed,
-                  "the database says: " + std::string{e.what()} + " (" + state
-                    + ")" + hint);
-  } catch (const error& e) {
-    return report(how, code_of(e), e.what());
-  } catch (const std::exception& e) {
-    return report(how, exit_code::failed, e.what());
+  } catch (...) {
+    auto why = explain(std::current_exception());
+    return report(how, why.code(), why.what());
   }
 }
 
@@ -127,6 +89,7 @@ int main(int argc, char** argv) {
   add_import(app, chosen);
   add_archive(app, chosen);
   add_trim(app, chosen);
+  add_serve(app, chosen);
   add_completion(app, chosen);
   try {
     app.parse(argc, argv);

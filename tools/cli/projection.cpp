@@ -1,11 +1,9 @@
 #include "core/event_pages.hpp"
 #include "core/operation.hpp"
 #include "core/projections.hpp"
-#include "core/request.hpp"
+#include "core/steering.hpp"
 #include "core/text.hpp"
 #include "core/verb.hpp"
-
-#include <evented/projection_store.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -55,73 +53,25 @@ exit_code list(const globals& how, const projection_options& options) {
 
 // -- changing -----------------------------------------------------------------
 
-/// Runs `f(journal, session)` and writes it down.
-template <class F>
-void change(const globals& how, const std::string& verb, const json& arguments,
-            F&& f) {
-  auto x = open_journal(how);
-  auto session = connect_projections(x);
-  // Also so that nobody is asked about what is not there.
-  session->status(arguments["projection"].get<std::string>());
-  logged(x, "projection " + verb, arguments, [&] { f(x, *session); });
-}
-
 exit_code pause(const globals& how, const projection_options& options) {
-  change(how, "pause", {{"projection", options.name}},
-         [&](journal&, projection_session& session) {
-           session.pause(options.name, true);
-         });
+  auto x = open_journal(how);
+  pause_projection(x, options.name);
   return answer(how, {{"paused", true}},
                 "paused: no process runs it until evented projection resume");
 }
 
 exit_code resume(const globals& how, const projection_options& options) {
-  change(how, "resume", {{"projection", options.name}},
-         [&](journal&, projection_session& session) {
-           session.pause(options.name, false);
-           session.unhalt(options.name);
-         });
+  auto x = open_journal(how);
+  resume_projection(x, options.name);
   return answer(how, {{"paused", false}},
                 "resumed: the processes that have it run it within seconds");
 }
 
 exit_code rescale(const globals& how, const projection_options& options) {
-  change(how, "rescale",
-         {{"projection", options.name}, {"ranges", options.ranges}},
-         [&](journal&, projection_session& session) {
-           session.rescale(options.name, options.ranges);
-         });
+  auto x = open_journal(how);
+  rescale_projection(x, options.name, options.ranges);
   return answer(how, {{"ranges", options.ranges}},
                 "begun: evented projection list tells when it has ended");
-}
-
-/// Returns the type of the entity of an event.
-std::optional<std::string> type_of(journal& x, std::uint64_t seq_no) {
-  for (auto& type : x.types())
-    if (!x.run("select from {schema}.event where type_name = $1 and seq_no = "
-               "$2::bigint",
-               {type, seq_no})
-           .empty())
-      return type;
-  return std::nullopt;
-}
-
-/// Returns what the projection reads, as far as the question needs that: the
-/// journal does not know.
-event_filter filter_for(journal& x, const projection_options& options,
-                        const projection_status& status) {
-  event_filter result;
-  result.types = options.types;
-  if (result.types.empty())
-    result.types = x.types();
-  for (auto& range : status.ranges) {
-    if (range.failed_seq_no != options.seq_no)
-      continue;
-    // It is the next one of its range, as its runner has found.
-    if (auto type = type_of(x, options.seq_no))
-      result.types = {*type};
-  }
-  return result;
 }
 
 exit_code skip(const globals& how, const projection_options& options) {
@@ -129,58 +79,35 @@ exit_code skip(const globals& how, const projection_options& options) {
     check_type_name(type);
   confirm(how, "Leave event " + std::to_string(options.seq_no) + " out of "
                  + visible(options.name) + " for good");
-  auto done = false;
-  change(how, "skip",
-         {{"projection", options.name},
-          {"seq_no", options.seq_no},
-          {"types", options.types}},
-         [&](journal& x, projection_session& session) {
-           auto filter = filter_for(x, options, session.status(options.name));
-           done = !filter.types.empty()
-                  && session.skip(options.name, filter, options.seq_no);
-           if (!done)
-             throw failure(
-               exit_code::refused,
-               "event " + std::to_string(options.seq_no)
-                 + " is not the next one of its range; where the projection "
-                   "does not read all types, say with --type which");
-         });
+  auto x = open_journal(how);
+  skip_event(x, options.name, options.seq_no, options.types);
   return answer(how, {{"skipped", options.seq_no}},
                 "skipped: it is among the dead letters now");
 }
 
 // -- asking the program -------------------------------------------------------
 
-exit_code ask(const globals& how, const projection_options& options,
-              const program_request& what, const json& arguments) {
-  auto x = open_journal(how);
-  connect_projections(x)->status(options.name);
-  logged(x, "projection " + what.what, arguments,
-         [&] { ask_program(x, what, std::chrono::seconds{options.timeout}); });
-  return answer(how, {{"done", what.what}},
-                what.what == "reset"
-                  ? "done: the view is empty and begins anew"
-                  : "begun: evented projection list tells when the next "
-                    "version is live");
-}
-
 exit_code reset(const globals& how, const projection_options& options) {
   confirm(how,
           "Empty the view of " + visible(options.name) + " and begin anew");
   program_request what{options.name, "reset", {}, {}, options.from_now, {}, {}};
-  json arguments{{"projection", options.name}};
   if (options.has_after)
-    arguments["after"] = *(what.after = options.after);
+    what.after = options.after;
   if (!options.since.empty())
-    arguments["since"] = *(what.since = options.since);
-  if (options.from_now)
-    arguments["from_now"] = true;
-  return ask(how, options, what, arguments);
+    what.since = options.since;
+  auto x = open_journal(how);
+  reset_or_rebuild(x, what, std::chrono::seconds{options.timeout});
+  return answer(how, {{"done", "reset"}},
+                "done: the view is empty and begins anew");
 }
 
 exit_code rebuild(const globals& how, const projection_options& options) {
   program_request what{options.name, "rebuild", {}, {}, false, {}, {}};
-  return ask(how, options, what, {{"projection", options.name}});
+  auto x = open_journal(how);
+  reset_or_rebuild(x, what, std::chrono::seconds{options.timeout});
+  return answer(how, {{"done", "rebuild"}},
+                "begun: evented projection list tells when the next version is "
+                "live");
 }
 
 CLI::Option* add_timeout(CLI::App* verb, projection_options& options) {

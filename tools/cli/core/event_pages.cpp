@@ -4,7 +4,9 @@
 #include "failure.hpp"
 #include "text.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cstddef>
 
 namespace evented::cli {
 
@@ -82,6 +84,9 @@ void event_pages::build() {
   std::string where = " and seq_no > $1::bigint and seq_no <= $2::bigint";
   if (what_.id)
     where += " and entity_id = " + add(to_string(*what_.id)) + "::{id_type}";
+  if (what_.versions)
+    where += " and version between " + add(what_.versions->first)
+             + "::bigint and " + add(what_.versions->second) + "::bigint";
   if (!what_.names.empty()) {
     std::string list;
     for (auto& x : what_.names)
@@ -141,6 +146,28 @@ event_view event_pages::read(const result& row) const {
   if (!row.null(0, 11))
     x.tags = jsonb(row.bytes(0, 11));
   return x;
+}
+
+// -- looking back -------------------------------------------------------------
+
+std::uint64_t before_last(journal& x, const event_choice& what,
+                          std::uint64_t after, std::uint64_t up_to,
+                          std::uint64_t count) {
+  // Look at stretches that double in size, from the end, until there are enough.
+  for (std::uint64_t size = std::max<std::uint64_t>(count, 64);; size *= 2) {
+    auto from = up_to > after + size ? up_to - size : after;
+    std::vector<std::uint64_t> found;
+    event_pages{x, what, from, up_to}.for_each([&](const event_view& e) {
+      if (found.size() > 2 * count)
+        found.erase(found.begin(),
+                    found.end() - static_cast<std::ptrdiff_t>(count));
+      found.push_back(static_cast<std::uint64_t>(e.seq_no));
+    });
+    if (found.size() >= count)
+      return found[found.size() - count] - 1;
+    if (from == after)
+      return after;
+  }
 }
 
 // -- writing ------------------------------------------------------------------

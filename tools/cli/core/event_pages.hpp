@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace evented::cli {
@@ -22,6 +23,8 @@ struct event_choice {
   /// As PostgreSQL reads them; the first is included, the second is not.
   std::optional<std::string> since;
   std::optional<std::string> before;
+  /// The first and the last version that are wanted; need an ID.
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> versions = {};
 };
 
 /// One event, as it stands in the journal. Views into its row.
@@ -77,6 +80,12 @@ private:
   std::vector<parameter> params_;
   bool over_ = false;
 };
+
+/// Returns the number before the last `count` events that are wanted, between
+/// `after` and `up_to`.
+std::uint64_t before_last(journal& x, const event_choice& what,
+                          std::uint64_t after, std::uint64_t up_to,
+                          std::uint64_t count);
 
 /// Appends an event as a JSON object: as `events` shows it and `export` writes
 /// it.

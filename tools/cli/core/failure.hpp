@@ -1,5 +1,6 @@
 #pragma once
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 
@@ -42,5 +43,8 @@ public:
 private:
   exit_code code_;
 };
+
+/// Returns what `thrown` means for whoever has asked for something.
+failure explain(const std::exception_ptr& thrown);
 
 } // namespace evented::cli

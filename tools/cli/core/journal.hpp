@@ -33,6 +33,8 @@ struct journal {
   database db;
   /// The version of its schema, 0 where there is no journal.
   std::size_t version = 0;
+  /// For whom operations are done, where that is not the user of this process.
+  std::string on_behalf_of = {};
 
   /// Returns `text` with the journal's names in place of those in braces. What
   /// comes from outside is always a parameter, never part of the text.

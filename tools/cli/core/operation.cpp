@@ -33,7 +33,10 @@ operation::operation(journal& where, const std::string& verb,
     = arguments.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   id_ = where_
           .run("select {schema}.begin_operation($1, $2, $3::jsonb)",
-               {client(), verb, text})
+               {where_.on_behalf_of.empty()
+                  ? client()
+                  : where_.on_behalf_of + " by " + client(),
+                verb, text})
           .text(0, 0);
 }
 

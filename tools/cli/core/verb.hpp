@@ -46,8 +46,8 @@ void add_import(CLI::App& app, action& chosen);
 void add_migrate(CLI::App& app, action& chosen);
 void add_projection(CLI::App& app, action& chosen);
 void add_projection_wait(CLI::App& group, action& chosen);
+void add_serve(CLI::App& app, action& chosen);
 void add_status(CLI::App& app, action& chosen);
-
 void add_trim(CLI::App& app, action& chosen);
 void add_verify(CLI::App& app, action& chosen);
 

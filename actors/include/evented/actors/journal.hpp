@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/actors/messages.hpp>
+#include <evented/actors/metrics.hpp>
 #include <evented/actors/seam.hpp>
 #include <evented/export.hpp>
 #include <evented/frontier_watch.hpp>
@@ -32,6 +33,11 @@ public:
 
   /// Returns the options without secrets.
   [[nodiscard]] const journal_options& options() const noexcept;
+
+  /// Returns what this journal counts in this process; see `metrics_exporter` for
+  /// Prometheus.
+  [[nodiscard]] const std::shared_ptr<evented::metrics>&
+  metrics() const noexcept;
 
   // -- access for entities ----------------------------------------------------
 

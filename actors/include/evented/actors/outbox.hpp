@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/actors/messages.hpp>
+#include <evented/actors/metrics.hpp>
 #include <evented/actors/seam.hpp>
 #include <evented/entity.hpp>
 #include <evented/outbox.hpp>
@@ -172,6 +173,7 @@ courier unpack(caf::actor_system& sys, const claimed_message& from,
 /// region is gone or it is told to `stop`.
 caf::actor spawn_dispatcher(caf::actor_system& sys,
                             std::shared_ptr<store> where,
+                            std::shared_ptr<metrics> counts,
                             std::shared_ptr<const outbox_settings> settings,
                             caf::weak_actor_ptr region);
 

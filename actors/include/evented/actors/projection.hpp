@@ -102,6 +102,8 @@ struct projection_settings {
   event_filter filter;
   std::shared_ptr<const projection_handler> handler;
   projection_options options;
+  /// Set by `detail::spawn_projection`.
+  std::shared_ptr<projection_metrics> counts = {};
 };
 
 /// @throws what `spawn_projection` throws

@@ -62,6 +62,8 @@ struct region_settings {
   std::map<std::string, caf::actor> targets;
   /// Null where entities of this type send nothing.
   std::shared_ptr<const outbox_settings> outbox;
+  /// Set by `spawn_region`.
+  std::shared_ptr<entity_metrics> counts = {};
   std::function<std::unique_ptr<entity_model>()> make_model;
   std::function<caf::behavior(region*)> make_behavior;
   /// Returns the error for a message that is no command.
@@ -137,6 +139,8 @@ private:
 
   void load(std::pair<const entity_id, resident>& to);
   void spawn_entity(std::pair<const entity_id, resident>& to, recovered from);
+  /// Answers a command that did not get to its entity, and counts that.
+  void refuse(held_back& x, const caf::error& why);
   /// Hands on what was held back.
   static void release(resident& x);
   /// Ends a load for all that waits.
