@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/error.hpp>
+#include <evented/export.hpp>
 #include <evented/frontier_watch.hpp>
 
 #include <array>
@@ -66,7 +67,7 @@ struct histogram_figures {
 };
 
 /// How values spread over fixed buckets. Thread-safe like `metric_counter`.
-class metric_histogram {
+class EVENTED_EXPORT metric_histogram {
 public:
   /// What values are: times in nanoseconds, shown in seconds from half a
   /// millisecond to ten seconds; numbers from 1 to 1024; or bytes from 1 KiB to
@@ -226,7 +227,7 @@ struct metrics_snapshot {
 /// What a journal counts in this process. Counting is a relaxed atomic addition:
 /// it takes no lock and no memory, and figures that belong together may differ
 /// by what is under way. Thread-safe.
-class metrics {
+class EVENTED_EXPORT metrics {
 public:
   /// @param watch whose state is part of the snapshots
   explicit metrics(std::shared_ptr<const frontier_watch> watch);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <evented/actors/journal.hpp>
+#include <evented/export.hpp>
 
 #include <memory>
 #include <string>
@@ -20,7 +21,7 @@ namespace evented {
 /// projections and how busy they are, and nothing else: it asks for no password.
 /// Keep it on the loopback interface or in a network of its own. Ends with the
 /// object.
-class metrics_exporter {
+class EVENTED_EXPORT metrics_exporter {
 public:
   /// @param address where to listen: a host or IP address, and a port; 0 for any
   ///        that is free
@@ -43,7 +44,7 @@ private:
 
 /// Returns the same figures for an exposer of prometheus-cpp that the program
 /// has already. It keeps the counts, but not the journal.
-[[nodiscard]] std::shared_ptr<prometheus::Collectable>
+[[nodiscard]] EVENTED_EXPORT std::shared_ptr<prometheus::Collectable>
 prometheus_collector(const journal& where);
 
 } // namespace evented
