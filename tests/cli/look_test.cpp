@@ -14,9 +14,9 @@ using namespace evented::test;
 TEST_F(cli, tells_each_verb_and_an_example_of_it) {
   auto all = run_plain({"--help"});
   EXPECT_EQ(all.code, 0);
-  for (auto verb :
-       {"status", "migrate", "events", "entity", "projection", "dead-letters",
-        "verify", "export", "import", "archive", "trim", "completion"}) {
+  for (auto verb : {"status", "migrate", "nodes", "events", "entity",
+                    "projection", "dead-letters", "verify", "export", "import",
+                    "archive", "trim", "completion"}) {
     EXPECT_NE(all.out.find(verb), std::string::npos) << verb;
     auto one = run_plain({verb, "--help"});
     EXPECT_EQ(one.code, 0) << verb;

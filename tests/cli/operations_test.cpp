@@ -3,6 +3,7 @@
 #include "cli/operator.hpp"
 
 #include <evented/frontier_watch.hpp>
+#include <evented/membership.hpp>
 #include <evented/store.hpp>
 
 #include <filesystem>
@@ -88,6 +89,17 @@ TEST_F(cli_operations, let_an_application_add_events_and_never_change_one) {
   session->forget_commands("account", 0s, 10);
   auto claimed = session->claim_messages({"account", {"mailer"}, 10s, 10});
   EXPECT_EQ(claimed.messages.size(), 1U);
+
+  node_description node;
+  node.cluster = "c";
+  node.name = "a";
+  node.incarnation = uuid::v4();
+  cluster_picture known;
+  auto membership = store->connect_membership();
+  membership->join(node);
+  EXPECT_TRUE(membership->sync(node, {.take = {0, 1}}, known));
+  EXPECT_TRUE(membership->sync(node, {.give = {{0, uuid{}}}}, known));
+  membership->leave(node);
 
   auto runner = store->connect_projections();
   runner->declare("p", 1, 1, from_beginning{});

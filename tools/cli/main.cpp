@@ -80,6 +80,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", EVENTED_VERSION);
   add_status(app, chosen);
   add_migrate(app, chosen);
+  add_nodes(app, chosen);
   add_events(app, chosen);
   add_entity(app, chosen);
   add_projection(app, chosen);

@@ -44,6 +44,7 @@ void add_events(CLI::App& app, action& chosen);
 void add_export(CLI::App& app, action& chosen);
 void add_import(CLI::App& app, action& chosen);
 void add_migrate(CLI::App& app, action& chosen);
+void add_nodes(CLI::App& app, action& chosen);
 void add_projection(CLI::App& app, action& chosen);
 void add_projection_wait(CLI::App& group, action& chosen);
 void add_serve(CLI::App& app, action& chosen);
