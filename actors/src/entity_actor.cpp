@@ -1,5 +1,7 @@
 #include "entity_actor.hpp"
 
+#include "answer_log.hpp"
+
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -479,7 +481,7 @@ void entity_actor::answer(command& x, caf::message msg) {
   if (x.answered)
     return;
   x.answered = true;
-  count(x, errc::none);
+  note(x, {});
   x.promise.deliver(std::move(msg));
 }
 
@@ -487,13 +489,16 @@ void entity_actor::refuse(command& x, caf::error why) {
   if (x.answered)
     return;
   x.answered = true;
-  count(x, code_of(why));
+  note(x, why);
   x.promise.deliver(std::move(why));
 }
 
-void entity_actor::count(const command& x, errc outcome) const {
+void entity_actor::note(const command& x, const caf::error& why) const {
   auto arrival = x.content->deadline - settings_->command_timeout;
+  auto outcome = code_of(why);
   settings_->counts->answered(outcome, seam::now(this) - arrival);
+  log_answer({settings_->type_name, id_, state_.version, x.content->trace},
+             outcome, text_of(why));
 }
 
 void entity_actor::settle(command& x, append_step& step) {

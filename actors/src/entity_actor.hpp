@@ -98,8 +98,8 @@ private:
 
   void answer(command& x, caf::message msg);
   void refuse(command& x, caf::error why);
-  /// Counts the answer to `x`.
-  void count(const command& x, errc outcome) const;
+  /// Counts and logs the answer to `x`.
+  void note(const command& x, const caf::error& why) const;
   void settle(command& x, append_step& step);
   /// Answers with what a command with the same ID was answered.
   void recall(command& x, const remembered_command& from);

@@ -183,8 +183,13 @@ void projection_actor::get_state(promise answer) {
       }
       if (held)
         found->holders = session.frontier_holders();
-      found->letters
-        = session.letters(settings->name, 0, most_letters_counted).size();
+      try {
+        found->letters
+          = session.letters(settings->name, 0, most_letters_counted).size();
+      } catch (const sql_error&) {
+        // No reason to know nothing else: a missing privilege shows when a
+        // letter is to be stored.
+      }
     },
     [this, answer, found, watch](const std::exception_ptr& failure) {
       if (failure == nullptr)

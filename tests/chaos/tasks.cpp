@@ -3,6 +3,7 @@
 #include "chaos/application.hpp"
 #include "chaos/worker.hpp"
 
+#include <csignal>
 #include <cstdio>
 #include <sys/prctl.h>
 

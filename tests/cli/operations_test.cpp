@@ -48,6 +48,36 @@ protected:
            + "options=-c%20role%3D" + options.schema + "_" + role;
   }
 
+  /// Runs the projection "p" up to an event.
+  static void project(projection_session& session, std::uint64_t up_to) {
+    session.declare("p", 1, 1, from_beginning{});
+    auto lease = session.acquire({"p", 1, 0}, 1, uuid::v4());
+    ASSERT_TRUE(lease);
+    projection_step step;
+    step.up_to = up_to;
+    session.commit(*lease, step);
+  }
+
+  /// Takes the projection "p" over, and returns the numbers that it goes on with.
+  static std::string rest_of(store& where) {
+    auto session = where.connect_projections();
+    std::optional<range_lease> lease;
+    EXPECT_TRUE(wait_until(
+      [&] {
+        lease = session->acquire({"p", 1, 0}, 1, uuid::v4());
+        return lease.has_value();
+      },
+      std::chrono::seconds{60}));
+    std::string result;
+    if (!lease)
+      return result;
+    event_filter filter;
+    filter.types = {"account"};
+    for (auto& x : session->read(filter, lease->seq_no, 1000, 100).entries)
+      result += std::to_string(x.event.seq_no) + " ";
+    return result;
+  }
+
   outcome run_as(const std::string& role, std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"--database", as(role), "--schema",
                                          options.schema, "--yes"});
@@ -196,13 +226,7 @@ TEST_F(cli_operations, let_an_operator_do_the_rest) {
 
 TEST_F(cli_operations, survive_a_dump_and_a_restore) {
   append("account", "a"s, 5, 0, {"red"});
-  auto runner = open()->connect_projections();
-  runner->declare("p", 1, 1, from_beginning{});
-  auto lease = runner->acquire({"p", 1, 0}, 1, uuid::v4());
-  ASSERT_TRUE(lease);
-  projection_step step;
-  step.up_to = 3;
-  runner->commit(*lease, step);
+  project(*open()->connect_projections(), 3);
 
   auto tool
     = [](const char* name) { return dev::find_program(name).string() + " "; };
@@ -241,4 +265,77 @@ TEST_F(cli_operations, survive_a_dump_and_a_restore) {
   mine.url = url;
   auto store = open_store(mine);
   EXPECT_EQ(try_append(*store, "account", "a"s, 1, 5).seq_no, 6U);
+}
+
+TEST_F(cli_operations, survive_a_restore_of_the_data_alone) {
+  append("account", "a"s, 5, 0, {"red"});
+  project(*open()->connect_projections(), 3);
+  auto fresh = options.schema + "_data";
+  db.exec("create database " + fresh);
+  auto url = server().url(fresh);
+  auto mine = options;
+  mine.url = url;
+  ASSERT_EQ(run_plain({"--database", url, "--schema", options.schema, "migrate",
+                       "--ids", "text"})
+              .code,
+            0);
+  auto tool
+    = [](const char* name) { return dev::find_program(name).string() + " "; };
+  ASSERT_EQ(
+    std::system((tool("pg_dump") + "-a -n " + options.schema + " -T "
+                 + options.schema + ".meta -T " + options.schema
+                 + ".operation '" + server().url() + "' | " + tool("psql")
+                 + "-q -v ON_ERROR_STOP=1 -d '" + url + "' >/dev/null")
+                  .c_str()),
+    0);
+  raw_connection restored{url};
+  // Tools that copy tables one by one leave the sequence where it was.
+  restored.exec("select setval('" + options.schema
+                + ".event_seq_no_seq', 1, false)");
+  auto there = open_store(mine);
+  EXPECT_EQ(try_append(*there, "account", "a"s, 1, 5).seq_no, 6U);
+  EXPECT_EQ(rest_of(*there), "4 5 6 ");
+}
+
+TEST_F(cli_operations, move_by_logical_replication_to_a_new_server) {
+  dev::postgres old{
+    {.directory = {}, .fsync = false, .settings = {{"wal_level", "logical"}}}};
+  options.url = old.url();
+  auto source = open_store(options);
+  EXPECT_EQ(try_append(*source, "account", "a"s, 3, 0).seq_no, 3U);
+  raw_connection from{old.url()};
+  raw_connection to;
+  auto target = options;
+  target.url = server().url();
+  ASSERT_EQ(run({"migrate", "--ids", "text"}).code, 0);
+  // All tables but the one that says what kind of journal this is, which is
+  // there already, and what operators have done here.
+  auto tables = from.exec(
+    "select string_agg(format('%I.%I', schemaname, tablename), ', ') from "
+    "pg_tables where schemaname = '"
+    + options.schema + "' and tablename not in ('meta', 'operation')");
+  from.exec("create publication moving for table " + tables);
+  auto subscription = "moving_" + options.schema;
+  to.exec("create subscription " + subscription + " connection '" + old.url()
+          + "' publication moving");
+  // While it is under way.
+  EXPECT_EQ(try_append(*source, "account", "b"s, 2, 0).seq_no, 5U);
+  project(*source->connect_projections(), 3);
+  EXPECT_TRUE(wait_until(
+    [&] {
+      return to.exec("select count(*) || ' ' || coalesce((select max(seq_no) "
+                     "from "
+                     + options.schema + ".projection_range), 0) from "
+                     + options.schema + ".event")
+             == "5 3";
+    },
+    std::chrono::seconds{60}));
+  to.exec("drop subscription " + subscription);
+  EXPECT_EQ(run({"verify"}).code, 1);
+  EXPECT_EQ(run({"migrate"}).code, 0);
+  auto x = run({"verify"});
+  EXPECT_EQ(x.code, 0) << x.out;
+  auto there = open_store(target);
+  EXPECT_EQ(try_append(*there, "account", "b"s, 1, 2).seq_no, 6U);
+  EXPECT_EQ(rest_of(*there), "4 5 6 ");
 }

@@ -34,7 +34,7 @@ export function h(name, attributes = {}, ...children) {
 export function table(columns, rows, empty) {
   if (rows.length === 0) return h('p', { class: 'empty' }, empty);
   const cell = (row, [title, style, f]) =>
-    h('td', { class: style, 'data-label': title }, f(row));
+    h('td', { class: style, 'data-label': title }, h('div', {}, f(row)));
   return h('div', { class: 'scroll' }, h('table', { class: 'stack' },
     h('thead', {}, h('tr', {}, columns.map(([title, style]) =>
       h('th', { class: style, scope: 'col' }, title)))),

@@ -36,7 +36,7 @@ function details(p) {
       ['Checkpoint', 'num', r => number(r.seq_no)],
       ['Lag', 'num', r => `${number(r.lag.events)}${r.lag.more ? '+' : ''}`],
       ['Runs on', '', r => r.owner ?? '-'],
-      ['Error', '', r => r.error ? h('span', { class: 'bad' }, `event ${number(r.failed_seq_no)}: ${r.error}`) : ''],
+      ...(p.ranges.some(r => r.error) ? [['Error', '', r => r.error ? h('span', { class: 'bad' }, `event ${number(r.failed_seq_no)}: ${r.error}`) : null]] : []),
     ], p.ranges, ''), actions(p));
 }
 
@@ -87,7 +87,7 @@ export async function operations(query, put) {
     ['With', 'mono', o => o.arguments],
     ['Who', '', o => `${o.role}, ${o.client}`],
     ['Outcome', '', o => h('span', { class: `badge ${o.outcome === 'done' ? 'good' : o.outcome ? 'bad' : 'warn'}` }, o.outcome ?? 'no end')],
-    ['', '', o => o.detail],
+    ['Detail', '', o => o.detail || null],
   ], found, 'Nobody has changed anything yet.')),
   h('div', { class: 'bar' }, query.before ? h('a', { href: '#/operations' }, 'Newest') : null,
     found.length === 50 ? h('a', { href: to('/operations', { before: found.at(-1).id }) }, 'Older') : null));
