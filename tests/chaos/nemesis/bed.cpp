@@ -185,8 +185,10 @@ bool bed::database_answers() {
   }
 }
 
-void bed::failed_over(bool synchronous) {
+void bed::fail_over(bool synchronous, const std::function<void()>& over) {
+  // What is seen of the new server must come after its line.
   std::lock_guard guard{watching_};
+  over();
   book_.add(failover_line(synchronous));
 }
 

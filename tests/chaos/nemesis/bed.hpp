@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -97,8 +98,9 @@ public:
   /// Starts the server unless it runs. Does not insist.
   void start_server();
 
-  /// Writes down that a standby has taken over.
-  void failed_over(bool synchronous);
+  /// Lets a standby take over, which `over` does, and writes that down before
+  /// anything is seen of it.
+  void fail_over(bool synchronous, const std::function<void()>& over);
 
   // -- the end ----------------------------------------------------------------
 

@@ -54,8 +54,7 @@ std::string fail_over(bool synchronous, recorder& book, std::uint64_t seed) {
     pass_time(1s);
   else
     wrong += all.wait_for_progress(enough);
-  server.fail_over();
-  all.failed_over(synchronous);
+  all.fail_over(synchronous, [&] { server.fail_over(); });
   wrong += all.wait_for_progress(enough);
   return wrong + all.settle();
 }

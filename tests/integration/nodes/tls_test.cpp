@@ -67,6 +67,15 @@ protected:
     return result;
   }
 
+  /// A server that is slow for a while is not what these tests are about.
+  node_certificates() { where.statement_timeout = 30s; }
+
+  static entity_options<account> patient() {
+    entity_options<account> result;
+    result.command_timeout = 60s;
+    return result;
+  }
+
   /// Waits until `who` knows that there are two nodes with shards, and returns how
   /// it sees them.
   static std::string pair_seen_by(node& who) {
@@ -99,10 +108,10 @@ protected:
 
 TEST_F(node_certificates, of_one_authority_let_nodes_talk) {
   auto security = files.make("ours");
-  node a{where, impatient("a"), security};
-  node b{where, impatient("b"), security};
-  a.accounts();
-  b.accounts();
+  node a{where, quick("a"), security};
+  node b{where, quick("b"), security};
+  a.accounts(patient());
+  b.accounts(patient());
   ASSERT_TRUE(a.settled({"a", "b"})) << a.picture();
   ASSERT_TRUE(b.settled({"a", "b"})) << b.picture();
   EXPECT_EQ(kinds_of_answers(a), "accepted@1");
@@ -112,8 +121,8 @@ TEST_F(node_certificates, of_one_authority_let_nodes_talk) {
 TEST_F(node_certificates, of_another_authority_open_nothing) {
   node a{where, impatient("a"), files.make("ours")};
   node b{where, impatient("b"), files.make("theirs")};
-  a.accounts();
-  b.accounts();
+  a.accounts(patient());
+  b.accounts(patient());
   EXPECT_NE(pair_seen_by(a).find("(b:"), std::string::npos) << a.picture();
   EXPECT_NE(pair_seen_by(b).find("(a:"), std::string::npos) << b.picture();
   EXPECT_EQ(kinds_of_answers(a), "accepted@1 unreachable");
@@ -123,8 +132,8 @@ TEST_F(node_certificates, of_another_authority_open_nothing) {
 TEST_F(node_certificates, are_asked_of_those_who_have_none) {
   node a{where, impatient("a"), files.make("ours")};
   node b{where, impatient("b")};
-  a.accounts();
-  b.accounts();
+  a.accounts(patient());
+  b.accounts(patient());
   EXPECT_NE(pair_seen_by(a).find("(b:"), std::string::npos) << a.picture();
   EXPECT_NE(pair_seen_by(b).find("(a:"), std::string::npos) << b.picture();
   EXPECT_EQ(kinds_of_answers(a), "accepted@1 unreachable");
