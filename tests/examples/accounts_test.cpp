@@ -227,6 +227,17 @@ TEST_F(accounts, store_the_trace_of_a_request) {
   EXPECT_EQ(trace(2), "");
 }
 
+TEST_F(accounts, are_found_before_the_view_has_them) {
+  raw_connection database{url};
+  database.exec("begin");
+  database.exec("lock table account_entry in exclusive mode");
+  auto path = open("Ada");
+  auto history = send("GET", path + "/history");
+  EXPECT_EQ(history.status, 200);
+  EXPECT_EQ(parsed(history), json::array());
+  database.exec("rollback");
+}
+
 TEST_F(accounts, serve_all_that_they_describe) {
   auto spec = parsed(send("GET", "/openapi.json"));
   auto path = open("Ada");

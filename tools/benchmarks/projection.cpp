@@ -86,7 +86,7 @@ public:
     where.schema = schema_;
     evented::open_store(where);
     // Fewer where it has to be quick.
-    events_ = env.smoke ? 10'000 : env.quick ? 100'000 : 500'000;
+    events_ = env.smoke ? 10'000 : env.quick ? 50'000 : 500'000;
     std::printf("  storing %lld events\n", static_cast<long long>(events_));
     db.run(fill(schema_, events_));
     db.run("create table " + schema_
