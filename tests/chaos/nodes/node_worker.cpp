@@ -9,10 +9,51 @@
 
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <signal.h>
 #include <sys/prctl.h>
 
 namespace evented::test {
+
+namespace {
+
+/// Runs its share of a view with the balance of each account and the number of
+/// the events that it is made of.
+caf::actor spawn_view(caf::actor_system& sys, const journal& entries,
+                      const cluster& nodes, const std::string& schema) {
+  projection_options options;
+  options.ranges = 16;
+  options.runs_here = nodes.runs_here();
+  return spawn_projection<account>(
+    sys, entries, "balances",
+    [upsert = "insert into " + schema
+              + ".balance as x select * from unnest($1::uuid[], $2::bigint[], "
+                "$3::bigint[]) on conflict (id) do update set amount = "
+                "x.amount + excluded.amount, events = x.events + "
+                "excluded.events"](const batch<account>& events,
+                                   transaction& tx) {
+      std::map<std::string, std::pair<std::int64_t, int>> sums;
+      for (auto& e : events) {
+        auto& [amount, count] = sums[evented::to_string(e.id)];
+        auto* in = e.as<deposited>();
+        amount += in != nullptr ? in->amount : -e.as<withdrawn>()->amount;
+        ++count;
+      }
+      std::string ids;
+      std::string amounts;
+      std::string counts;
+      for (auto& [id, sum] : sums) {
+        auto comma = ids.empty() ? "" : ",";
+        ids += comma + id;
+        amounts += comma + std::to_string(sum.first);
+        counts += comma + std::to_string(sum.second);
+      }
+      tx.exec(upsert, '{' + ids + '}', '{' + amounts + '}', '{' + counts + '}');
+    },
+    options);
+}
+
+} // namespace
 
 int run_node(const std::vector<std::string>& args) {
   // Never outlives the tests.
@@ -36,6 +77,7 @@ int run_node(const std::vector<std::string>& args) {
   journal entries{sys, where};
   cluster nodes{sys, entries, how};
   auto accounts = spawn_entities<account>(sys, entries, nodes);
+  auto view = spawn_view(sys, entries, nodes, where.schema);
   parent{}.tell("port " + std::to_string(nodes.port()));
   auto signal = 0;
   sigwait(&end, &signal);

@@ -5,7 +5,8 @@
 
 namespace evented::test {
 
-/// Is a node of a cluster of accounts. Its arguments: where the database is, the
+/// Is a node of a cluster of accounts, and runs its share of a view of them, the
+/// table `balance` of the schema. Its arguments: where the database is, the
 /// schema, its name, the port that the others connect to, and after how many
 /// milliseconds shards are taken over. Says "port N" with the port at which it
 /// listens. Hands its shards over and ends at SIGTERM.
