@@ -19,6 +19,7 @@ struct serve_options {
   dashboard_options to;
   std::string listen = "127.0.0.1:8480";
   std::string token_file;
+  std::vector<std::string> applications;
 };
 
 void read_address(serve_options& options) {
@@ -52,6 +53,8 @@ void read_token(serve_options& options) {
 exit_code serve(const globals& how, serve_options options) {
   read_address(options);
   read_token(options);
+  for (auto& url : options.applications)
+    options.to.asked.push_back(parse_application(url));
   // So that a mistake shows at once.
   open_journal(how);
   // For all threads to come; one waits for them.
@@ -90,7 +93,8 @@ void add_serve(CLI::App& app, action& chosen) {
     "a file, and is needed where others can reach the address",
     "  evented serve\n"
     "  evented serve --listen 0.0.0.0:8480 --token-file /etc/evented/token\n"
-    "  evented serve --read-only");
+    "  evented serve --read-only\n"
+    "  evented serve --application http://127.0.0.1:9464");
   auto options = std::make_shared<serve_options>();
   verb
     ->add_option("--listen", options->listen,
@@ -101,6 +105,11 @@ void add_serve(CLI::App& app, action& chosen) {
     ->add_option("--token-file", options->token_file,
                  "A file whose first line is the token")
     ->type_name("FILE");
+  verb
+    ->add_option("--application", options->applications,
+                 "Where an application tells its figures; may be repeated. The "
+                 "overview then shows how long commits take")
+    ->type_name("URL");
   verb->add_flag("--read-only", options->to.read_only,
                  "Shows everything and changes nothing");
   on(verb, chosen, options, serve);
