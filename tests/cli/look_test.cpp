@@ -16,12 +16,24 @@ TEST_F(cli, tells_each_verb_and_an_example_of_it) {
   EXPECT_EQ(all.code, 0);
   for (auto verb : {"status", "migrate", "nodes", "events", "entity",
                     "projection", "dead-letters", "verify", "export", "import",
-                    "archive", "trim", "completion"}) {
+                    "archive", "trim", "serve", "bench", "completion"}) {
     EXPECT_NE(all.out.find(verb), std::string::npos) << verb;
     auto one = run_plain({verb, "--help"});
     EXPECT_EQ(one.code, 0) << verb;
     EXPECT_NE(one.out.find("Examples:\n  evented"), std::string::npos) << verb;
   }
+  for (auto [group, verbs] :
+       {std::pair{"projection",
+                  std::vector{"list", "pause", "resume", "skip", "rescale",
+                              "reset", "rebuild", "wait"}},
+        std::pair{"dead-letters",
+                  std::vector{"list", "show", "replay", "drop"}}})
+    for (auto* verb : verbs)
+      EXPECT_NE(run_plain({group, verb, "--help"})
+                  .out.find("Examples:\n  "
+                            "evented"),
+                std::string::npos)
+        << verb;
 }
 
 TEST_F(cli, ends_with_2_where_the_command_line_is_wrong) {

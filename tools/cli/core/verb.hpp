@@ -37,6 +37,7 @@ void on(CLI::App* verb, action& chosen, std::shared_ptr<Options> options, F f) {
 // One file each, of the same name.
 
 void add_archive(CLI::App& app, action& chosen);
+void add_bench(CLI::App& app, action& chosen);
 void add_completion(CLI::App& app, action& chosen);
 void add_dead_letters(CLI::App& app, action& chosen);
 void add_entity(CLI::App& app, action& chosen);
