@@ -54,8 +54,11 @@ exit_code list(const globals& how, const letter_options& options) {
     std::puts("No dead letters.");
   else
     lines.print();
-  if (found.size() == options.limit)
-    std::puts("There may be more: see --after and --limit.");
+  if (found.size() == options.limit && options.name.empty())
+    std::puts("There may be more: name the projection to go on with --after.");
+  else if (found.size() == options.limit)
+    std::printf("There may be more: go on with --after %llu.\n",
+                found.back()["seq_no"].get<unsigned long long>());
   return exit_code::done;
 }
 
@@ -121,12 +124,14 @@ void add_dead_letters(CLI::App& app, action& chosen) {
   auto options = std::make_shared<letter_options>();
   auto* verb = add_verb(*group, "list",
                         "Shows the dead letters of a projection, or of all",
-                        "  evented dead-letters list totals --json");
+                        "  evented dead-letters list\n"
+                        "  evented dead-letters list totals --json\n"
+                        "  evented dead-letters list totals --after 4711");
   verb->add_option("NAME", options->name, "The projection");
   verb->add_option("--after", options->after,
                    "Only events above this sequence number");
   verb->add_option("--limit", options->limit, "At most so many (100)")
-    ->check(CLI::PositiveNumber);
+    ->check(CLI::Range(1, 10'000));
   on(verb, chosen, options, list);
   auto add = [&](const char* name, const char* what, const std::string& example,
                  auto run) {
