@@ -77,7 +77,7 @@ void add_bench(CLI::App& app, action& chosen) {
     "  evented bench --seconds 60 --yes --json | jq '.figures[].per_second'");
   auto options = std::make_shared<bench_options>();
   verb->add_option("--seconds", options->seconds, "For how long")
-    ->check(CLI::Range(1, 600))
+    ->check(whole_number(1, 600))
     ->capture_default_str();
   on(verb, chosen, options, bench);
 }

@@ -37,8 +37,8 @@ failure explain(const std::exception_ptr& thrown) {
     return e;
   } catch (const sql_error& e) {
     auto& state = e.sqlstate();
-    // What the server cannot read as a time or a number was typed in.
-    if (state == "22007" || state == "22008")
+    // What the server cannot read as a time or as text was typed in.
+    if (state == "22007" || state == "22008" || state == "22021")
       return {exit_code::usage, e.what()};
     if (state == "EV007")
       return {exit_code::refused, e.what()};

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,6 +25,11 @@ inline CLI::App* add_verb(CLI::App& app, const std::string& name,
   result->footer("Examples:\n" + examples);
   return result;
 }
+
+/// Accepts a number in digits, from `least` to `most`: CLI11 by itself takes -1
+/// for a very large one, and more digits than fit for the largest.
+CLI::Validator whole_number(std::int64_t least = 0,
+                            std::int64_t most = INT64_MAX);
 
 /// Lets `verb` run `f(how, options)`, where `options` is what the parser fills
 /// in.
