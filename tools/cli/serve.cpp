@@ -4,6 +4,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -44,8 +46,12 @@ void read_token(serve_options& options) {
     options.to.token = token == nullptr ? "" : token;
     return;
   }
+  auto& token = options.to.token;
   std::ifstream file{options.token_file};
-  if (!std::getline(file, options.to.token) || options.to.token.empty())
+  std::getline(file, token);
+  // Editors end lines in their own ways.
+  token.erase(token.find_last_not_of(" \t\r") + 1);
+  if (token.empty())
     throw failure(exit_code::usage, "there is no token in \""
                                       + visible(options.token_file) + "\"");
 }
@@ -67,9 +73,13 @@ exit_code serve(const globals& how, serve_options options) {
   std::signal(SIGPIPE, SIG_IGN);
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l: %v");
   dashboard x{how, options.to};
+  std::atomic<bool> over{false};
   std::thread waiting{[&] {
     int received = 0;
     sigwait(&ends, &received);
+    // The server does not notice what it is told before it serves.
+    while (!over && !x.serves())
+      std::this_thread::sleep_for(std::chrono::milliseconds{10});
     x.stop();
   }};
   auto host = options.to.host.find(':') == std::string::npos
@@ -78,6 +88,7 @@ exit_code serve(const globals& how, serve_options options) {
   std::printf("http://%s:%d/\n", host.c_str(), x.port());
   std::fflush(stdout);
   x.run();
+  over = true;
   ::kill(::getpid(), SIGTERM);
   waiting.join();
   return exit_code::done;

@@ -162,12 +162,12 @@ std::uint64_t event_pages::before_last() {
   params_[0] = after_;
   params_[1] = up_to_;
   params_[2] = page_size_;
-  auto found = from_.db.run("select count(*), min(seq_no) from ("
+  auto found = from_.db.run("select min(seq_no) from ("
                               + select("seq_no", "desc") + ") as found",
                             params_);
-  return static_cast<std::uint64_t>(found.number(0, 0)) < page_size_
-           ? after_
-           : static_cast<std::uint64_t>(found.number(0, 1)) - 1;
+  // Where there is nothing, there is nothing to look through again.
+  return found.null(0, 0) ? up_to_
+                          : static_cast<std::uint64_t>(found.number(0, 0)) - 1;
 }
 
 std::uint64_t before_last(journal& x, const event_choice& what,

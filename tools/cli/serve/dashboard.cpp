@@ -44,8 +44,13 @@ std::vector<std::string> names_of(const dashboard_options& how) {
   if (!how.token.empty())
     return {};
   std::vector<std::string> result;
-  for (auto* host : {"localhost", "127.0.0.1", "[::1]", how.host.c_str()})
+  constexpr int port_of_http = 80;
+  for (auto* host : {"localhost", "127.0.0.1", "[::1]", how.host.c_str()}) {
     result.push_back(std::string{host} + ":" + std::to_string(how.port));
+    // Browsers leave it out.
+    if (how.port == port_of_http)
+      result.emplace_back(host);
+  }
   return result;
 }
 

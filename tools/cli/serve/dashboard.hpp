@@ -38,6 +38,9 @@ public:
   void run();
 
   /// From any thread.
+  [[nodiscard]] bool serves() const { return server_.is_running(); }
+
+  /// From any thread, once it serves.
   void stop() { server_.stop(); }
 
 private:

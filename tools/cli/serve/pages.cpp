@@ -177,8 +177,9 @@ json history(journal& x, const Request& from) {
   event_choice what;
   what.types = {type_name(from)};
   what.id = x.id(text(from, "id"));
-  auto first = number(from, "from", 1);
   auto count = limit(from);
+  auto first
+    = std::min<std::uint64_t>(number(from, "from", 1), INT64_MAX - most_rows);
   what.versions.emplace(first, first + count - 1);
   return {{"events", list(x, what, 0, INT64_MAX, count,
                           count == 1 ? long_payload : short_payload)}};
