@@ -2,9 +2,11 @@
 
 #include "cli/browser/browser.hpp"
 #include "cli/operator.hpp"
+#include "cli/teller.hpp"
 
 #include <evented/membership.hpp>
 
+#include <atomic>
 #include <csignal>
 #include <memory>
 
@@ -56,9 +58,10 @@ protected:
     EXPECT_TRUE(node->sync(self, change, known));
   }
 
-  void serve(const std::map<std::string, std::string>& env = {}) {
-    server_ = std::make_unique<program>(
-      here({"serve", "--listen", "127.0.0.1:0"}), env);
+  void serve(const std::map<std::string, std::string>& env = {},
+             std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"serve", "--listen", "127.0.0.1:0"});
+    server_ = std::make_unique<program>(here(more), env);
     ASSERT_TRUE(server_->read_until(
       [](auto& out) { return out.find("/\n") != std::string::npos; }));
     auto& out = server_->out();
@@ -180,6 +183,10 @@ TEST_F(dashboard, shows_who_owns_which_shard) {
   EXPECT_TRUE(browser_.shows("leaving"));
   EXPECT_TRUE(browser_.shows("Owned since"));
   EXPECT_EQ(browser_.eval("document.activeElement.tagName"), "SUMMARY");
+  for (auto width : {1300, 400}) {
+    browser_.look(width, width == 400);
+    keep_picture("/leases", width, width == 400);
+  }
   EXPECT_TRUE(browser_.complaints().empty()) << browser_.complaints()[0];
 }
 
@@ -188,6 +195,36 @@ TEST_F(dashboard, says_where_the_time_of_commits_comes_from) {
   go("/");
   EXPECT_TRUE(browser_.shows("Commands per commit"));
   EXPECT_TRUE(browser_.shows("Only applications know it."));
+}
+
+TEST_F(dashboard, draws_how_long_the_commits_of_applications_take) {
+  // Ten more commits of five milliseconds each time.
+  std::atomic<int> asked{0};
+  teller application{[&](auto&, httplib::Response& to) {
+    auto commits = 10 * ++asked;
+    to.set_content("evented_commit_duration_seconds_count "
+                     + std::to_string(commits)
+                     + "\nevented_commit_duration_seconds_sum "
+                     + std::to_string(commits * 0.005) + "\n",
+                   "text/plain");
+  }};
+  serve({}, {"--application", application.url()});
+  browser_.look(1300, false);
+  go("/");
+  auto stored = 0;
+  EXPECT_TRUE(browser_.shows("5.0 ms"));
+  EXPECT_TRUE(browser_.shows("told by " + application.url().substr(7)));
+  EXPECT_TRUE(wait_until(
+    [&] {
+      append("account", "live " + std::to_string(++stored), 1);
+      return browser_.eval("[...document.querySelectorAll('.card')].find(x => "
+                           "x.textContent.startsWith('Commit time'))"
+                           ".querySelector('polyline')?.points.length")
+             >= 4;
+    },
+    20s));
+  keep_picture("/live", 1300, false);
+  EXPECT_TRUE(browser_.complaints().empty()) << browser_.complaints()[0];
 }
 
 TEST_F(dashboard, pauses_and_drops_only_what_was_confirmed) {
@@ -210,6 +247,16 @@ TEST_F(dashboard, pauses_and_drops_only_what_was_confirmed) {
   browser_.click("Do it");
   EXPECT_TRUE(browser_.shows("No dead letters."));
   EXPECT_EQ(operations(), "projection pause done, dead-letters drop done");
+  go("/operations");
+  EXPECT_TRUE(browser_.shows("dead-letters drop"));
+  for (auto width : {1300, 400}) {
+    browser_.look(width, width == 400);
+    EXPECT_EQ(browser_.eval("document.documentElement.scrollWidth <= "
+                            "document.documentElement.clientWidth"),
+              true)
+      << width;
+    keep_picture("/changes", width, width == 400);
+  }
   EXPECT_TRUE(browser_.complaints().empty()) << browser_.complaints()[0];
 }
 

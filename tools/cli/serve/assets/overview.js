@@ -58,8 +58,10 @@ function sampleCommits(list) {
   if (applications.means.length > most) applications.means.shift();
 }
 
-function card(title, value, values, below) {
-  return h('section', { class: 'card' }, h('h2', {}, title), h('div', { class: 'big' }, value),
+function card(title, value, values, below, show = number) {
+  const peak = Math.max(0, ...values.map(x => x ?? 0));
+  return h('section', { class: 'card' }, h('h2', {}, title), h('div', { class: 'big' }, value,
+    peak ? h('span', { class: 'peak' }, `at most ${show(peak)}`) : null),
     chart(values, `${title} over the last minutes`), h('div', { class: 'small dim' }, below));
 }
 
@@ -75,7 +77,7 @@ function commitCard() {
       h('pre', {}, 'evented serve --application URL'));
   return card('Commit time', applications.means.at(-1) == null ? '-' : `${decimal(applications.means.at(-1))} ms`, applications.means,
     ['mean since the last look, told by ', applications.last.map(x => new URL(x.url).host).join(', '),
-      silent.length ? h('div', { class: 'bad' }, silent.map(x => `${x.url}: ${x.error}`).join('; ')) : null]);
+      silent.length ? h('div', { class: 'bad' }, silent.map(x => `${x.url}: ${x.error}`).join('; ')) : null], x => `${decimal(x)} ms`);
 }
 
 function render(types, put) {
@@ -87,7 +89,7 @@ function render(types, put) {
       `frontier ${number(found.frontier)}${behind ? `, ${number(behind)} numbers above it` : ''}`),
     card('Commands per commit', decimal(samples.at(-1).batch), samples.map(x => x.batch),
       found.recent.commits ? `${number(found.recent.appends)} in ${number(found.recent.commits)} commits of the last ten seconds, told by the journal`
-        : 'no commits in the last ten seconds, says the journal'),
+        : 'no commits in the last ten seconds, says the journal', decimal),
     commitCard(),
     ...found.projections.slice(0, 6).map(p =>
       card(`Lag of ${p.name}`, `${number(p.lag_events)}${p.lag_more ? '+' : ''}`,
@@ -120,7 +122,7 @@ function render(types, put) {
 }
 
 export async function overview(query, put, onLeave) {
-  const { types } = await get('/api/types');
+  let { types } = await get('/api/types');
   const look = async () => {
     sample(await get('/api/overview'));
     render(types, put);
@@ -131,4 +133,6 @@ export async function overview(query, put, onLeave) {
   if (samples.length) render(types, put);
   every(2000, look, onLeave);
   every(2000, ask, onLeave);
+  // Counting takes longer.
+  every(10000, async () => { ({ types } = await get('/api/types')); }, onLeave);
 }
