@@ -269,7 +269,10 @@ TEST_F(cli_export, is_not_taken_where_it_is_damaged) {
   auto third = text.find('\n', second) + 1;
   EXPECT_EQ(attempt(text.substr(0, second) + text.substr(third)), 1);
   // What is no event, and an end that is not the end.
-  attempt(text.substr(0, second) + "{\"seq_no\": \"'; drop table x\"}\n");
+  EXPECT_EQ(
+    attempt(text.substr(0, second) + "{\"seq_no\": \"'; drop table x\"}\n"), 1);
+  EXPECT_EQ(attempt(text.substr(0, second) + "{\"seq_no\": \xff}\n"), 1);
+  EXPECT_EQ(attempt(text.substr(0, second) + "{\"seq_no\":\n"), 1);
   EXPECT_EQ(attempt(text + "{}\n"), 1);
   fs::resize_file(file("x.zst"), fs::file_size(file("x.zst")) - 10);
   EXPECT_EQ(import_into(fresh_journal().schema, {file("x.zst")}).code, 1);

@@ -36,6 +36,14 @@ protected:
     };
     join("a", 4001, {0, 1});
     join("b", 4002, {2});
+    // "a" runs a projection, whose owner has the name of its process.
+    auto projections = open()->connect_projections();
+    projections->declare("totals", 1, 2, from_beginning{});
+    auto runner = uuid::v4();
+    sql("insert into SCHEMA.runner values ('" + to_string(runner)
+        + "', 'host:1', now(), now() + interval '1 hour')");
+    EXPECT_TRUE(projections->acquire({"totals", 1, 0}, 1, runner));
+    sql("update SCHEMA.node set program = 'host:2' where name = 'b'");
     sql("update SCHEMA.node set alive_until = clock_timestamp() - interval '1 "
         "minute' where name = 'b'");
   }
@@ -59,6 +67,9 @@ TEST_F(cli_nodes, are_listed_with_what_they_own) {
   EXPECT_EQ(nodes[0]["alive"], true);
   EXPECT_EQ(nodes[0]["shards"], 2);
   EXPECT_EQ(nodes[0]["port"], 4001);
+  EXPECT_EQ(nodes[0]["projections"],
+            json::parse(R"([{"name": "totals", "version": 1, "ranges": 1}])"));
+  EXPECT_EQ(nodes[1]["projections"], json::array());
   EXPECT_EQ(nodes[1]["alive"], false);
   EXPECT_EQ(nodes[1]["shards"], 1);
   auto& leases = clusters[0]["leases"];
@@ -78,6 +89,7 @@ TEST_F(cli_nodes, are_shown_to_people) {
             std::string::npos)
     << found.out;
   EXPECT_NE(found.out.find("127.0.0.1:4001"), std::string::npos) << found.out;
+  EXPECT_NE(found.out.find("totals (1)"), std::string::npos) << found.out;
   EXPECT_NE(found.out.find("gone"), std::string::npos) << found.out;
 }
 

@@ -321,13 +321,16 @@ TEST_F(cli_operations, move_by_logical_replication_to_a_new_server) {
   // While it is under way.
   EXPECT_EQ(try_append(*source, "account", "b"s, 2, 0).seq_no, 5U);
   project(*source->connect_projections(), 3);
+  // Tables are copied one by one, each in its own time.
   EXPECT_TRUE(wait_until(
     [&] {
       return to.exec("select count(*) || ' ' || coalesce((select max(seq_no) "
                      "from "
-                     + options.schema + ".projection_range), 0) from "
+                     + options.schema
+                     + ".projection_range), 0) || ' ' || (select count(*) from "
+                       "pg_subscription_rel where srsubstate <> 'r') from "
                      + options.schema + ".event")
-             == "5 3";
+             == "5 3 0";
     },
     std::chrono::seconds{60}));
   to.exec("drop subscription " + subscription);

@@ -3,6 +3,8 @@
 #include "cli/dashboard.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -67,6 +69,17 @@ TEST_F(cli_serve, is_opened_by_the_token) {
   get("/api/overview", 401);
   // The token is in no log.
   EXPECT_EQ(stop().find(token), std::string::npos);
+}
+
+TEST_F(cli_serve, reads_the_token_from_a_file_of_any_editor) {
+  auto file = std::filesystem::temp_directory_path()
+              / ("evented-token-" + std::to_string(::getpid()));
+  std::ofstream{file} << token << "\r\nnothing of this\n";
+  serve({"--token-file", file});
+  std::filesystem::remove(file);
+  get("/api/session", 401);
+  client_->set_default_headers({{"Authorization", "Bearer " + token}});
+  get("/api/session");
 }
 
 TEST_F(cli_serve, takes_no_changes_from_other_sites) {
@@ -213,7 +226,11 @@ TEST_F(cli_serve, refuses_what_is_hostile_and_changes_nothing) {
   for (auto& body :
        {""s, "[]"s, "null"s, "{"s, "\"x\""s, "{\"projection\": 1}"s,
         "{\"projection\": null}"s, "{\"projection\": \"a\\u0000b\"}"s,
-        std::string(30'000, '['), "{\"projection\": [\"totals\"]}"s}) {
+        std::string(30'000, '['),
+        std::string(30'000, '[') + std::string(30'000, ']'),
+        "{\"projection\": " + std::string(30'000, '[')
+          + std::string(30'000, ']') + "}",
+        "{\"projection\": [\"totals\"]}"s}) {
     auto found = client_->Post("/api/projection/pause", {{"X-Evented", "1"}},
                                body, "application/json");
     ASSERT_TRUE(found) << body.substr(0, 100);

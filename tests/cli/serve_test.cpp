@@ -69,6 +69,9 @@ TEST_F(cli_serve, shows_an_entity_at_each_of_its_versions) {
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0]["version"], 2);
   EXPECT_EQ(json::parse(found[0]["payload"].get<std::string>())["n"], 2);
+  EXPECT_TRUE(
+    get("/api/history?type=account&id=a&from=9223372036854775807")["events"]
+      .empty());
   get("/api/entity?type=account&id=nobody", 404);
   EXPECT_EQ(get("/api/event?type=order&seq_no=6")["id"], "c");
   get("/api/event?type=order&seq_no=1", 404);
@@ -161,6 +164,36 @@ TEST_F(cli_serve, changes_nothing_where_it_may_only_look) {
        {{"projection", "totals"}, {"seq_no", 2}, {"confirm", "totals"}}, 409);
   EXPECT_TRUE(get("/api/session")["read_only"].get<bool>());
   EXPECT_EQ(journal_hash(), before);
+}
+
+TEST_F(cli_serve, gives_up_on_what_takes_the_database_too_long) {
+  serve();
+  get("/api/types");
+  raw_connection other;
+  other.exec("begin");
+  other.exec("lock table " + options.schema + ".event");
+  std::thread asking{[this] {
+    EXPECT_NE(get("/api/types", 504)["error"].get<std::string>().find(
+                "the database has given up"),
+              std::string::npos);
+  }};
+  // As its own time limit would, but at once.
+  EXPECT_TRUE(wait_until([&] {
+    return sql("select count(pg_cancel_backend(pid)) from pg_stat_activity "
+               "where wait_event_type = 'Lock' and query like '%"
+               + options.schema + "%' and pid <> pg_backend_pid()")
+           != "0";
+  }));
+  asking.join();
+  other.exec("rollback");
+  get("/api/types");
+}
+
+TEST_F(cli_serve, ends_however_early_it_is_told_to) {
+  for (auto i = 0; i < 20; ++i) {
+    serve();
+    stop();
+  }
 }
 
 TEST_F(cli_serve, answers_again_once_the_database_is_back) {

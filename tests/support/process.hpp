@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <fcntl.h>
 #include <map>
@@ -12,6 +13,7 @@
 #include <poll.h>
 #include <stdexcept>
 #include <string>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
@@ -79,7 +81,7 @@ public:
         // nop
       }
       int status = 0;
-      while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+      while (::wait4(pid_, &status, 0, &usage_) < 0 && errno == EINTR) {
         // nop
       }
       code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -87,6 +89,12 @@ public:
         ::close(fd);
     }
     return *code_;
+  }
+
+  /// Returns how much memory it has had at most, in bytes; at least what this
+  /// process had when it started it. To be called after `finish`.
+  [[nodiscard]] std::uint64_t peak_memory() const {
+    return static_cast<std::uint64_t>(usage_.ru_maxrss) * 1024;
   }
 
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -140,6 +148,7 @@ private:
   std::array<bool, 2> closed_{};
   std::array<std::string, 2> texts_;
   std::optional<int> code_;
+  rusage usage_{};
 };
 
 } // namespace evented::test

@@ -54,8 +54,11 @@ exit_code list(const globals& how, const letter_options& options) {
     std::puts("No dead letters.");
   else
     lines.print();
-  if (found.size() == options.limit)
-    std::puts("There may be more: see --after and --limit.");
+  if (found.size() == options.limit && options.name.empty())
+    std::puts("There may be more: name the projection to go on with --after.");
+  else if (found.size() == options.limit)
+    std::printf("There may be more: go on with --after %llu.\n",
+                found.back()["seq_no"].get<unsigned long long>());
   return exit_code::done;
 }
 
@@ -121,19 +124,24 @@ void add_dead_letters(CLI::App& app, action& chosen) {
   auto options = std::make_shared<letter_options>();
   auto* verb = add_verb(*group, "list",
                         "Shows the dead letters of a projection, or of all",
-                        "  evented dead-letters list totals --json");
+                        "  evented dead-letters list\n"
+                        "  evented dead-letters list totals --json\n"
+                        "  evented dead-letters list totals --after 4711");
   verb->add_option("NAME", options->name, "The projection");
-  verb->add_option("--after", options->after,
-                   "Only events above this sequence number");
+  verb
+    ->add_option("--after", options->after,
+                 "Only events above this sequence number")
+    ->check(whole_number());
   verb->add_option("--limit", options->limit, "At most so many (100)")
-    ->check(CLI::PositiveNumber);
+    ->check(whole_number(1, 10'000));
   on(verb, chosen, options, list);
   auto add = [&](const char* name, const char* what, const std::string& example,
                  auto run) {
     verb = add_verb(*group, name, what, "  evented dead-letters " + example);
     verb->add_option("NAME", options->name, "The projection")->required();
     on(verb, chosen, options, run);
-    return verb->add_option("SEQ_NO", options->seq_no, "The event");
+    return verb->add_option("SEQ_NO", options->seq_no, "The event")
+      ->check(whole_number(1));
   };
   add("show", "Shows one, with its event", "show totals 4711", show)
     ->required();
@@ -146,7 +154,7 @@ void add_dead_letters(CLI::App& app, action& chosen) {
   verb
     ->add_option("--timeout", options->timeout,
                  "How many seconds to wait for the program (30)")
-    ->check(CLI::Range(1, 86'400));
+    ->check(whole_number(1, 86'400));
   add("drop", "Forgets one; those behind it wait for a replay",
       "drop totals 4711 --yes", drop)
     ->required();

@@ -100,17 +100,22 @@ void add_events(CLI::App& app, action& chosen) {
     ->needs(type);
   verb->add_option("--name", options->what.names,
                    "Only of this name; may be repeated");
-  auto* after = verb->add_option("--after", options->after,
-                                 "Only above this sequence number");
-  verb->add_option("--up-to", options->up_to,
-                   "Only up to this sequence number");
+  auto* after = verb
+                  ->add_option("--after", options->after,
+                               "Only above this sequence number")
+                  ->check(whole_number());
+  verb->add_option("--up-to", options->up_to, "Only up to this sequence number")
+    ->check(whole_number());
   verb->add_option("--since", options->since,
                    "Only created at or after this time (UTC)");
   verb->add_option("--before", options->before,
                    "Only created before this time (UTC)");
-  verb->add_option("--last", options->last, "Only the last so many");
-  auto* limit = verb->add_option("--limit", options->limit,
-                                 "At most so many, 0 for all (100)");
+  verb->add_option("--last", options->last, "Only the last so many")
+    ->check(whole_number());
+  auto* limit = verb
+                  ->add_option("--limit", options->limit,
+                               "At most so many, 0 for all (100)")
+                  ->check(whole_number());
   verb->add_flag("--follow", options->follow,
                  "Goes on with what is stored from now on, or after --after; "
                  "skips nothing");

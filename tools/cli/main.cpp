@@ -91,6 +91,7 @@ int main(int argc, char** argv) {
   add_archive(app, chosen);
   add_trim(app, chosen);
   add_serve(app, chosen);
+  add_bench(app, chosen);
   add_completion(app, chosen);
   try {
     app.parse(argc, argv);

@@ -114,7 +114,7 @@ CLI::Option* add_timeout(CLI::App* verb, projection_options& options) {
   return verb
     ->add_option("--timeout", options.timeout,
                  "How many seconds to wait for the program that runs it (30)")
-    ->check(CLI::Range(1, 86'400));
+    ->check(whole_number(1, 86'400));
 }
 
 } // namespace
@@ -146,10 +146,12 @@ void add_projection(CLI::App& app, action& chosen) {
                    "rescale totals 4", rescale);
   verb->add_option("RANGES", options->ranges, "1 to 1024")
     ->required()
-    ->check(CLI::Range(1, 1024));
+    ->check(whole_number(1, 1024));
   verb = add("skip", "Leaves the event that is in its way out for good",
              "skip totals 4711", skip);
-  verb->add_option("SEQ_NO", options->seq_no, "The event")->required();
+  verb->add_option("SEQ_NO", options->seq_no, "The event")
+    ->required()
+    ->check(whole_number(1));
   verb->add_option("--type", options->types,
                    "An entity type that it reads; may be repeated. Needed only "
                    "for an event that has not failed yet");
@@ -157,8 +159,10 @@ void add_projection(CLI::App& app, action& chosen) {
              "Lets the program that runs it empty the view and begin anew, by "
              "default where it began",
              "reset totals --yes", reset);
-  auto* after = verb->add_option("--after", options->after,
-                                 "Begin after this sequence number");
+  auto* after = verb
+                  ->add_option("--after", options->after,
+                               "Begin after this sequence number")
+                  ->check(whole_number());
   auto* since
     = verb->add_option("--since", options->since,
                        "Begin with what was created at or after this time");

@@ -78,14 +78,15 @@ void add_projection_wait(CLI::App& group, action& chosen) {
     "  evented projection wait totals --seq-no 4711 --timeout 5");
   auto options = std::make_shared<wait_options>();
   verb->add_option("NAME", options->name, "The projection")->required();
-  auto* seq_no = verb->add_option("--seq-no", options->seq_no, "The event");
+  auto* seq_no = verb->add_option("--seq-no", options->seq_no, "The event")
+                   ->check(whole_number(1));
   verb
     ->add_option("--id", options->id,
                  "The event's entity, so that other slices do not matter")
     ->needs(seq_no);
   verb
     ->add_option("--timeout", options->timeout, "How many seconds to wait (30)")
-    ->check(CLI::Range(0, 86'400));
+    ->check(whole_number(0, 86'400));
   on(verb, chosen, options, wait);
 }
 

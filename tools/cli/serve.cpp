@@ -4,6 +4,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +21,7 @@ struct serve_options {
   dashboard_options to;
   std::string listen = "127.0.0.1:8480";
   std::string token_file;
+  std::vector<std::string> applications;
 };
 
 void read_address(serve_options& options) {
@@ -43,8 +46,12 @@ void read_token(serve_options& options) {
     options.to.token = token == nullptr ? "" : token;
     return;
   }
+  auto& token = options.to.token;
   std::ifstream file{options.token_file};
-  if (!std::getline(file, options.to.token) || options.to.token.empty())
+  std::getline(file, token);
+  // Editors end lines in their own ways.
+  token.erase(token.find_last_not_of(" \t\r") + 1);
+  if (token.empty())
     throw failure(exit_code::usage, "there is no token in \""
                                       + visible(options.token_file) + "\"");
 }
@@ -52,6 +59,8 @@ void read_token(serve_options& options) {
 exit_code serve(const globals& how, serve_options options) {
   read_address(options);
   read_token(options);
+  for (auto& url : options.applications)
+    options.to.asked.push_back(parse_application(url));
   // So that a mistake shows at once.
   open_journal(how);
   // For all threads to come; one waits for them.
@@ -64,9 +73,13 @@ exit_code serve(const globals& how, serve_options options) {
   std::signal(SIGPIPE, SIG_IGN);
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l: %v");
   dashboard x{how, options.to};
+  std::atomic<bool> over{false};
   std::thread waiting{[&] {
     int received = 0;
     sigwait(&ends, &received);
+    // The server does not notice what it is told before it serves.
+    while (!over && !x.serves())
+      std::this_thread::sleep_for(std::chrono::milliseconds{10});
     x.stop();
   }};
   auto host = options.to.host.find(':') == std::string::npos
@@ -75,6 +88,7 @@ exit_code serve(const globals& how, serve_options options) {
   std::printf("http://%s:%d/\n", host.c_str(), x.port());
   std::fflush(stdout);
   x.run();
+  over = true;
   ::kill(::getpid(), SIGTERM);
   waiting.join();
   return exit_code::done;
@@ -90,7 +104,8 @@ void add_serve(CLI::App& app, action& chosen) {
     "a file, and is needed where others can reach the address",
     "  evented serve\n"
     "  evented serve --listen 0.0.0.0:8480 --token-file /etc/evented/token\n"
-    "  evented serve --read-only");
+    "  evented serve --read-only\n"
+    "  evented serve --application http://127.0.0.1:9464");
   auto options = std::make_shared<serve_options>();
   verb
     ->add_option("--listen", options->listen,
@@ -101,6 +116,11 @@ void add_serve(CLI::App& app, action& chosen) {
     ->add_option("--token-file", options->token_file,
                  "A file whose first line is the token")
     ->type_name("FILE");
+  verb
+    ->add_option("--application", options->applications,
+                 "Where an application tells its figures; may be repeated. The "
+                 "overview then shows how long commits take")
+    ->type_name("URL");
   verb->add_flag("--read-only", options->to.read_only,
                  "Shows everything and changes nothing");
   on(verb, chosen, options, serve);

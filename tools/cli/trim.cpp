@@ -22,7 +22,7 @@ void add_trim(CLI::App& app, action& chosen) {
   verb
     ->add_option("--up-to", options->up_to,
                  "Not beyond this version (that of the newest snapshot)")
-    ->check(CLI::PositiveNumber);
+    ->check(whole_number(1));
   verb->add_option("--before", options->before,
                    "Only events from before this time (UTC)");
   verb->add_option("--to", options->file,

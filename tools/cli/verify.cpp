@@ -114,8 +114,10 @@ void add_verify(CLI::App& app, action& chosen) {
                  "Goes on with this entity, where an interrupted verify has "
                  "stopped")
     ->type_name("PLACE");
-  verb->add_option("--max-faults", options->most,
-                   "Stops after so many faults, 0 for never (100)");
+  verb
+    ->add_option("--max-faults", options->most,
+                 "Stops after so many faults, 0 for never (100)")
+    ->check(whole_number());
   on(verb, chosen, options, verify);
 }
 

@@ -23,8 +23,11 @@ private:
 
 metrics_exporter::metrics_exporter(const journal& where,
                                    const std::string& address) {
-  // A port alone would mean all interfaces, which has to be said.
-  if (address.find(':') == std::string::npos)
+  // A port alone would mean all interfaces, which has to be said, and the server
+  // below takes lists of addresses.
+  auto colon = address.rfind(':');
+  if (colon == std::string::npos || colon == 0
+      || address.find_first_of(", ") != std::string::npos)
     throw error(errc::invalid_options, "metrics need a host and a port, and \""
                                          + address + "\" is not both");
   try {

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <poll.h>
 #include <stdexcept>
 #include <string>
@@ -44,8 +45,8 @@ public:
       for (auto fd : {0, 1, 2})
         ::dup2(null, fd);
       ::execlp("chromium", "chromium", "--headless", "--no-sandbox",
-               "--disable-gpu", "--no-first-run", "--remote-debugging-pipe",
-               data.c_str(), "about:blank", nullptr);
+               "--disable-gpu", "--no-first-run", "--hide-scrollbars",
+               "--remote-debugging-pipe", data.c_str(), "about:blank", nullptr);
       ::_exit(127);
     }
     ::close(in[0]);
@@ -122,6 +123,14 @@ public:
          + nlohmann::json(text).dump() + ").click()");
   }
 
+  /// Writes a picture of the whole page into a file.
+  void picture(const std::filesystem::path& file) {
+    auto found = call("Page.captureScreenshot",
+                      {{"format", "png"}, {"captureBeyondViewport", true}});
+    std::ofstream{file, std::ios::binary}
+      << from_base64(found["data"].get<std::string>());
+  }
+
   /// Returns what the page has complained about: exceptions, refused contents.
   const std::vector<std::string>& complaints() const { return complaints_; }
 
@@ -129,6 +138,25 @@ public:
   const std::vector<std::string>& requests() const { return requests_; }
 
 private:
+  static std::string from_base64(const std::string& text) {
+    const std::string digits
+      = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string result;
+    unsigned bits = 0;
+    auto count = 0;
+    for (auto c : text) {
+      if (c == '=')
+        break;
+      bits = bits << 6 | static_cast<unsigned>(digits.find(c));
+      count += 6;
+      if (count >= 8) {
+        count -= 8;
+        result += static_cast<char>(bits >> count & 0xFF);
+      }
+    }
+    return result;
+  }
+
   nlohmann::json call(const std::string& method,
                       nlohmann::json params = nlohmann::json::object()) {
     nlohmann::json request{

@@ -165,7 +165,8 @@ TEST_F(exported, names_everything_as_prometheus_wants_it) {
 }
 
 TEST_F(exported, listens_only_where_it_is_told_to) {
-  for (auto* nowhere : {"9464", "", "256.1.1.1:0", "127.0.0.1:seven"})
+  for (auto* nowhere : {"9464", ":0", "127.0.0.1:0,0", "127.0.0.1:0, :0", "",
+                        "256.1.1.1:0", "127.0.0.1:seven"})
     EXPECT_THROW(metrics_exporter(journal_, nowhere), error) << nowhere;
   auto taken = "127.0.0.1:" + std::to_string(exporter_.port());
   EXPECT_THROW(metrics_exporter(journal_, taken), error);

@@ -72,6 +72,10 @@ event_pages::event_pages(journal& from, event_choice what, std::uint64_t after,
   over_ = what_.types.empty();
   read_by_index(from_.db);
   build();
+  sql_ = select("seq_no, type_name, entity_id, version, slice, event_name, "
+                "schema_version, append_id, created_at, event, metadata, "
+                "to_jsonb(tags)",
+                "asc");
 }
 
 void event_pages::build() {
@@ -97,18 +101,20 @@ void event_pages::build() {
     where += " and created_at >= " + add(*what_.since) + "::timestamptz";
   if (what_.before)
     where += " and created_at < " + add(*what_.before) + "::timestamptz";
-  // The versions of an entity have the same order as its numbers.
-  std::string order = what_.id ? "version" : "seq_no";
-  std::string scans;
   for (auto& x : what_.types)
-    scans
-      += (scans.empty() ? "" : " union all ")
-         + ("(select * from {schema}.event where type_name = " + add(x)
-            + "::text" + where + " order by " + order + " limit $3::bigint)");
-  sql_ = from_.sql("select seq_no, type_name, entity_id, version, slice, "
-                   "event_name, schema_version, append_id, created_at, event, "
-                   "metadata, to_jsonb(tags) from ("
-                   + scans + ") as e order by " + order + " limit $3::bigint");
+    conditions_.push_back("type_name = " + add(x) + "::text" + where);
+}
+
+std::string event_pages::select(const std::string& columns,
+                                const std::string& direction) const {
+  // The versions of an entity have the same order as its numbers.
+  auto order = (what_.id ? " order by version " : " order by seq_no ")
+               + direction + " limit $3::bigint";
+  std::string scans;
+  for (auto& x : conditions_)
+    scans += (scans.empty() ? "" : " union all ")
+             + ("(select * from {schema}.event where " + x + order + ")");
+  return from_.sql("select " + columns + " from (" + scans + ") as e" + order);
 }
 
 bool event_pages::next(const std::function<void(const event_view&)>& f) {
@@ -150,24 +156,24 @@ event_view event_pages::read(const result& row) const {
 
 // -- looking back -------------------------------------------------------------
 
+std::uint64_t event_pages::before_last() {
+  if (over_ || page_size_ == 0)
+    return up_to_;
+  params_[0] = after_;
+  params_[1] = up_to_;
+  params_[2] = page_size_;
+  auto found = from_.db.run("select min(seq_no) from ("
+                              + select("seq_no", "desc") + ") as found",
+                            params_);
+  // Where there is nothing, there is nothing to look through again.
+  return found.null(0, 0) ? up_to_
+                          : static_cast<std::uint64_t>(found.number(0, 0)) - 1;
+}
+
 std::uint64_t before_last(journal& x, const event_choice& what,
                           std::uint64_t after, std::uint64_t up_to,
                           std::uint64_t count) {
-  // Look at stretches that double in size, from the end, until there are enough.
-  for (std::uint64_t size = std::max<std::uint64_t>(count, 64);; size *= 2) {
-    auto from = up_to > after + size ? up_to - size : after;
-    std::vector<std::uint64_t> found;
-    event_pages{x, what, from, up_to}.for_each([&](const event_view& e) {
-      if (found.size() > 2 * count)
-        found.erase(found.begin(),
-                    found.end() - static_cast<std::ptrdiff_t>(count));
-      found.push_back(static_cast<std::uint64_t>(e.seq_no));
-    });
-    if (found.size() >= count)
-      return found[found.size() - count] - 1;
-    if (from == after)
-      return after;
-  }
+  return event_pages{x, what, after, up_to, count}.before_last();
 }
 
 // -- writing ------------------------------------------------------------------

@@ -66,16 +66,26 @@ public:
     }
   }
 
+  /// Returns the number before the last page, which the server finds from the
+  /// end.
+  std::uint64_t before_last();
+
 private:
   [[nodiscard]] event_view read(const result& row) const;
 
   void build();
+
+  /// Returns what selects `columns` of the first page in a direction.
+  [[nodiscard]] std::string select(const std::string& columns,
+                                   const std::string& direction) const;
 
   journal& from_;
   event_choice what_;
   std::uint64_t after_;
   std::uint64_t up_to_;
   std::size_t page_size_;
+  /// One for each type, of one scan of an index.
+  std::vector<std::string> conditions_;
   std::string sql_;
   std::vector<parameter> params_;
   bool over_ = false;

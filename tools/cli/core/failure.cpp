@@ -37,9 +37,14 @@ failure explain(const std::exception_ptr& thrown) {
     return e;
   } catch (const sql_error& e) {
     auto& state = e.sqlstate();
-    // What the server cannot read as a time or a number was typed in.
-    if (state == "22007" || state == "22008")
+    // What the server cannot read as a time or as text was typed in.
+    if (state == "22007" || state == "22008" || state == "22021")
       return {exit_code::usage, e.what()};
+    // By a time limit, or by somebody.
+    if (state == "57014")
+      return {exit_code::timed_out,
+              "the database has given up: " + std::string{e.what()}
+                + "; ask for less, for example for one entity type"};
     if (state == "EV007")
       return {exit_code::refused, e.what()};
     auto hint = state == "42501" ? "; see the roles in docs/operations.md" : "";

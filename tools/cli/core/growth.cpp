@@ -49,4 +49,21 @@ void add_growth(journal& x, nlohmann::json& status) {
   }
 }
 
+nlohmann::json describe_recent(journal& x, std::uint64_t frontier) {
+  auto found = x.run(
+    "with recursive types as (select min(type_name) as name from "
+    "{schema}.event union all select (select min(e.type_name) from "
+    "{schema}.event as e where e.type_name > t.name) from types as t where "
+    "t.name is not null) select count(*), count(distinct e.append_id), "
+    "count(distinct e.created_at) from types as t, lateral (select "
+    "x.append_id, "
+    "x.created_at from {schema}.event as x where x.type_name = t.name and "
+    "x.seq_no > $1::bigint - 2000 and x.seq_no <= $1::bigint) as e where "
+    "t.name is not null and e.created_at > now() - interval '10 seconds'",
+    {frontier});
+  return {{"events", found.number(0, 0)},
+          {"appends", found.number(0, 1)},
+          {"commits", found.number(0, 2)}};
+}
+
 } // namespace evented::cli

@@ -6,6 +6,8 @@
 #include "tables.hpp"
 #include "text.hpp"
 
+#include <evented/sql_error.hpp>
+
 #include <algorithm>
 #include <chrono>
 
@@ -128,6 +130,23 @@ void importer::add(std::string_view line) {
 void importer::flush() {
   if (pending_ == 0)
     return;
+  try {
+    insert();
+  } catch (const sql_error& e) {
+    // Classes 22 and 23: no data that the journal could hold.
+    if (!e.sqlstate().starts_with("22") && !e.sqlstate().starts_with("23"))
+      throw;
+    throw failure(exit_code::fault,
+                  "the lines up to " + std::to_string(lines_ + 1)
+                    + " of the file hold something that is none of "
+                      "evented export's: "
+                    + e.what());
+  }
+  batch_.clear();
+  pending_ = 0;
+}
+
+void importer::insert() {
   x_.db.in_transaction([&] {
     // Nobody else draws numbers meanwhile.
     x_.run("lock table {schema}.event in exclusive mode");
@@ -151,8 +170,6 @@ void importer::flush() {
     state_["lines"] = lines_;
     save();
   });
-  batch_.clear();
-  pending_ = 0;
 }
 
 void importer::insert_events() {

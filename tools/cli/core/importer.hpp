@@ -42,6 +42,8 @@ private:
 
   void flush();
 
+  void insert();
+
   void insert_events();
 
   void set_sequence(std::int64_t last);

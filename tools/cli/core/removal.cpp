@@ -29,8 +29,19 @@ const char* verb_of(const removal_options& how) {
   return how.kind == removal_kind::archive ? "archive" : "trim";
 }
 
-void complain(const removal_options& how, const std::string& id,
-              const std::string& why) {
+/// With all entities of a type, no more of them are named: they have the same
+/// reasons.
+constexpr std::uint64_t most_told = 20;
+
+/// Counts an entity that stays, and says why.
+void refuse(const removal_options& how, tally& sum, const std::string& id,
+            const std::string& why) {
+  ++sum.refused;
+  if (how.all && sum.refused > most_told) {
+    if (sum.refused == most_told + 1)
+      std::fputs("evented: and more, which are only counted\n", stderr);
+    return;
+  }
   std::fprintf(stderr, "evented: %s/%s: %s\n", visible(how.type).c_str(),
                visible(id).c_str(), visible(why).c_str());
 }
@@ -77,9 +88,13 @@ tally prepare(journal& x, const removal_options& how) {
   tally result;
   progress bar{"entities", 0};
   for_each_candidate(x, how, [&](const candidate& whom) {
+    if (interrupted()) {
+      if (to != nullptr)
+        to->discard();
+      throw failure(exit_code::interrupted, "nothing was removed");
+    }
     if (!whom.obstacle.empty()) {
-      ++result.refused;
-      complain(how, whom.id, whom.obstacle);
+      refuse(how, result, whom.id, whom.obstacle);
       return;
     }
     ++result.entities;
@@ -129,13 +144,11 @@ tally carry_out(journal& x, const removal_options& how) {
     } catch (const failure& e) {
       if (e.code() != exit_code::refused)
         throw;
-      ++result.refused;
-      complain(how, whom.id, e.what());
+      refuse(how, result, whom.id, e.what());
     } catch (const sql_error& e) {
       if (e.sqlstate() != "EV007")
         throw;
-      ++result.refused;
-      complain(how, whom.id, e.what());
+      refuse(how, result, whom.id, e.what());
     }
     bar.add();
   };

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,6 +26,11 @@ inline CLI::App* add_verb(CLI::App& app, const std::string& name,
   return result;
 }
 
+/// Accepts a number in digits, from `least` to `most`: CLI11 by itself takes -1
+/// for a very large one, and more digits than fit for the largest.
+CLI::Validator whole_number(std::int64_t least = 0,
+                            std::int64_t most = INT64_MAX);
+
 /// Lets `verb` run `f(how, options)`, where `options` is what the parser fills
 /// in.
 template <class Options, class F>
@@ -37,6 +43,7 @@ void on(CLI::App* verb, action& chosen, std::shared_ptr<Options> options, F f) {
 // One file each, of the same name.
 
 void add_archive(CLI::App& app, action& chosen);
+void add_bench(CLI::App& app, action& chosen);
 void add_completion(CLI::App& app, action& chosen);
 void add_dead_letters(CLI::App& app, action& chosen);
 void add_entity(CLI::App& app, action& chosen);

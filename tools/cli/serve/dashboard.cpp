@@ -28,13 +28,14 @@ struct asset {
   std::string_view content;
 };
 
-constexpr std::array<asset, 7> assets_served{{
+constexpr std::array<asset, 8> assets_served{{
   {"/", "text/html; charset=utf-8", assets::index},
   {"/app.css", "text/css; charset=utf-8", assets::app_css},
   {"/app.js", "text/javascript; charset=utf-8", assets::app_js},
   {"/overview.js", "text/javascript; charset=utf-8", assets::overview_js},
   {"/history.js", "text/javascript; charset=utf-8", assets::history_js},
   {"/operate.js", "text/javascript; charset=utf-8", assets::operate_js},
+  {"/nodes.js", "text/javascript; charset=utf-8", assets::nodes_js},
   {"/icon.svg", "image/svg+xml", assets::icon},
 }};
 
@@ -43,8 +44,13 @@ std::vector<std::string> names_of(const dashboard_options& how) {
   if (!how.token.empty())
     return {};
   std::vector<std::string> result;
-  for (auto* host : {"localhost", "127.0.0.1", "[::1]", how.host.c_str()})
+  constexpr int port_of_http = 80;
+  for (auto* host : {"localhost", "127.0.0.1", "[::1]", how.host.c_str()}) {
     result.push_back(std::string{host} + ":" + std::to_string(how.port));
+    // Browsers leave it out.
+    if (how.port == port_of_http)
+      result.emplace_back(host);
+  }
   return result;
 }
 
@@ -102,7 +108,8 @@ dashboard_options bound(httplib::Server& server, dashboard_options how) {
 dashboard::dashboard(const globals& how, dashboard_options options)
   : options_(bound(server_, std::move(options))),
     guard_(options_.token, names_of(options_)),
-    journals_(how) {
+    journals_(how),
+    applications_(options_.asked) {
   server_.new_task_queue = [] { return new httplib::ThreadPool(threads); };
   server_.set_payload_max_length(most_bytes);
   server_.set_read_timeout(5);
@@ -155,6 +162,11 @@ void dashboard::add_routes() {
     put(to, {{"read_only", options_.read_only},
              {"token", guard_.wants_token()},
              {"version", EVENTED_VERSION}});
+  });
+  server_.Get("/api/applications", [this](const request& from, response& to) {
+    answer(from, to, [&] {
+      put(to, {{"applications", applications_.look()}});
+    });
   });
   server_.Post("/api/login",
                [this](const request& from, response& to) { log_in(from, to); });

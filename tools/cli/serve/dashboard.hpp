@@ -1,5 +1,6 @@
 #pragma once
 
+#include "applications.hpp"
 #include "guard.hpp"
 #include "journal_pool.hpp"
 
@@ -10,6 +11,7 @@
 #include <httplib.h>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace evented::cli {
 
@@ -19,6 +21,8 @@ struct dashboard_options {
   int port = 8480;
   std::string token;
   bool read_only = false;
+  /// Who is asked for the time that commits take.
+  std::vector<application> asked = {};
 };
 
 /// The dashboard as an HTTP server.
@@ -34,6 +38,9 @@ public:
   void run();
 
   /// From any thread.
+  [[nodiscard]] bool serves() const { return server_.is_running(); }
+
+  /// From any thread, once it serves.
   void stop() { server_.stop(); }
 
 private:
@@ -63,6 +70,7 @@ private:
   dashboard_options options_;
   guard guard_;
   journal_pool journals_;
+  applications applications_;
   std::mutex mutex_;
   nlohmann::json overview_;
   std::chrono::steady_clock::time_point overview_at_;

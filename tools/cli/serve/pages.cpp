@@ -1,8 +1,10 @@
 #include "pages.hpp"
 
+#include "core/clusters.hpp"
 #include "core/description.hpp"
 #include "core/event_pages.hpp"
 #include "core/failure.hpp"
+#include "core/growth.hpp"
 #include "core/letters.hpp"
 #include "core/projections.hpp"
 #include "core/text.hpp"
@@ -175,8 +177,9 @@ json history(journal& x, const Request& from) {
   event_choice what;
   what.types = {type_name(from)};
   what.id = x.id(text(from, "id"));
-  auto first = number(from, "from", 1);
   auto count = limit(from);
+  auto first
+    = std::min<std::uint64_t>(number(from, "from", 1), INT64_MAX - most_rows);
   what.versions.emplace(first, first + count - 1);
   return {{"events", list(x, what, 0, INT64_MAX, count,
                           count == 1 ? long_payload : short_payload)}};
@@ -186,10 +189,16 @@ json history(journal& x, const Request& from) {
 
 json overview(journal& x, const Request&) {
   auto result = describe_state(x);
+  result["recent"]
+    = describe_recent(x, result["frontier"].get<std::uint64_t>());
   result["now"] = x.run("select extract(epoch from clock_timestamp())::float8 "
                         "* 1000")
                     .text(0, 0);
   return result;
+}
+
+json nodes(journal& x, const Request&) {
+  return {{"clusters", describe_clusters(x)}};
 }
 
 json types(journal& x, const Request&) {
@@ -231,7 +240,7 @@ const std::map<std::string, page>& pages() {
     {"/api/events", events},         {"/api/event", event},
     {"/api/entities", entities},     {"/api/entity", entity},
     {"/api/history", history},       {"/api/letters", letters},
-    {"/api/operations", operations},
+    {"/api/operations", operations}, {"/api/nodes", nodes},
   };
   return result;
 }

@@ -3,13 +3,14 @@
 
 import { overview } from '/overview.js';
 import { entities, entity, events, event } from '/history.js';
+import { nodesPage } from '/nodes.js';
 import { projections, letters, operations } from '/operate.js';
 
 const pages = [
   [/^\/$/, overview], [/^\/entities$/, entities], [/^\/entity$/, entity],
   [/^\/events$/, events], [/^\/event$/, event],
   [/^\/projections$/, projections], [/^\/letters$/, letters],
-  [/^\/operations$/, operations],
+  [/^\/nodes$/, nodesPage], [/^\/operations$/, operations],
 ];
 
 export const state = { readOnly: false };
@@ -30,6 +31,14 @@ export function h(name, attributes = {}, ...children) {
   return to;
 }
 
+/** Makes an element of a picture. */
+export function svg(name, attributes = {}, ...children) {
+  const made = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children.flat());
+  return made;
+}
+
 /** A table with a header; columns are [title, class, f(row) -> node or text]. */
 export function table(columns, rows, empty) {
   if (rows.length === 0) return h('p', { class: 'empty' }, empty);
@@ -42,6 +51,8 @@ export function table(columns, rows, empty) {
 }
 
 export const number = n => n == null ? '-' : Math.round(n).toLocaleString('en').replaceAll(',', '\u202f');
+
+export const count = (n, one) => `${number(n)} ${one}${n === 1 ? '' : 's'}`;
 
 export function span(seconds) {
   if (seconds < 120) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
@@ -141,6 +152,16 @@ function logIn() {
   token.focus();
 }
 
+/** Draws anew; whoever goes over the page by keys stays where they are. */
+function keepingFocus(draw) {
+  const reachable = () => [...main.querySelectorAll('a, button, summary')];
+  const before = document.activeElement;
+  const at = reachable().indexOf(before);
+  draw();
+  const after = reachable()[at];
+  if (after && after.textContent === before.textContent) after.focus({ preventScroll: true });
+}
+
 /** Shows the page that the address names. */
 export async function show() {
   leave();
@@ -156,7 +177,7 @@ export async function show() {
     if (there) a.setAttribute('aria-current', 'page');
     else a.removeAttribute('aria-current');
   }
-  const put = (...nodes) => { if (here) main.replaceChildren(...nodes); };
+  const put = (...nodes) => { if (here) keepingFocus(() => main.replaceChildren(...nodes)); };
   try {
     if (!found) throw new Error('There is no such page.');
     await found[1](Object.fromEntries(new URLSearchParams(query)), put,

@@ -1,6 +1,6 @@
 // What operators do something to, and what they have done.
 
-import { h, table, number, span, time, get, every, act, confirmed, state, to } from '/app.js';
+import { h, table, number, count, span, time, get, every, act, confirmed, state, to } from '/app.js';
 
 const colour = { running: 'good', paused: 'warn', rebuilding: 'warn', rescaling: 'warn' };
 
@@ -29,8 +29,8 @@ function details(p) {
   return h('section', { class: 'card' },
     h('h2', {}, `${p.name} `, h('span', { class: `badge ${colour[p.state] || 'bad'}` }, p.state)),
     h('p', { class: 'dim' }, `version ${p.version}${p.building ? `, building version ${p.building}` : ''}, checkpoint ${number(p.seq_no)}, `,
-      p.lag_events ? `${number(p.lag_events)}${p.lag_more ? '+' : ''} events wait, the oldest for ${span(p.lag_seconds)}` : 'nothing waits',
-      p.dead_letters ? [', ', h('a', { href: to('/letters', { projection: p.name }) }, `${number(p.dead_letters)} dead letters`)] : ''),
+      p.lag_events ? `${number(p.lag_events)}${p.lag_more ? '+' : ''} ${p.lag_events === 1 ? 'event waits' : 'events wait'}, the oldest for ${span(p.lag_seconds)}` : 'nothing waits',
+      p.dead_letters ? [', ', h('a', { href: to('/letters', { projection: p.name }) }, count(p.dead_letters, 'dead letter'))] : ''),
     table([
       ['Slices', '', r => `${r.slices[0]} to ${r.slices[1]}${r.version === p.version ? '' : ` (version ${r.version})`}`],
       ['Checkpoint', 'num', r => number(r.seq_no)],
