@@ -31,6 +31,7 @@ struct delivery_policy {
   /// How long to wait after the first failed attempt. Twice as long after each
   /// further one, but never longer than `longest_pause`.
   std::chrono::milliseconds first_pause{100};
+  /// See `first_pause`.
   std::chrono::milliseconds longest_pause{60'000};
   /// How many messages may be on their way at once.
   std::size_t max_in_flight = 64;

@@ -50,10 +50,13 @@ namespace evented {
 /// Names a field for `inspect_object`.
 template <class T>
 struct field_ref {
+  /// Its name in texts and in CAF's own formats.
   const char* name;
+  /// The field itself; for the duration of the call.
   T& value;
 };
 
+/// Names the field `value`, for `inspect_object`.
 template <class T>
 field_ref<T> field(const char* name, T& value) {
   return {name, value};
