@@ -259,8 +259,9 @@ struct entity_options {
     return *this;
   }
 
-  /// The same for the entities of the type `Other`, see
-  /// `acceptance::send_to`. Those of the region's own type are known already.
+  /// The same for the entities of the type `Other`, see `acceptance::send_to`.
+  /// Those that `spawn_entities` has started on the same journal in this process
+  /// are known already, whichever comes first, and held by nobody.
   template <class Other>
   entity_options& target(caf::actor region) {
     return target(std::string{Other::type_name}, std::move(region));
@@ -362,7 +363,7 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
     settings.outbox
       = std::make_shared<const detail::outbox_settings>(detail::outbox_settings{
         std::string{E::type_name}, options.delivery, options.targets(),
-        [](caf::actor_system& in, const claimed_message& x) {
+        where.regions(), [](caf::actor_system& in, const claimed_message& x) {
           return detail::unpack(in, x, static_cast<messages_of<E>*>(nullptr));
         }});
   settings.explain = [](const auto& msg) {

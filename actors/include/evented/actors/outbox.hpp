@@ -1,5 +1,6 @@
 #pragma once
 
+#include <evented/actors/address_book.hpp>
 #include <evented/actors/messages.hpp>
 #include <evented/actors/metrics.hpp>
 #include <evented/actors/seam.hpp>
@@ -83,6 +84,8 @@ struct outbox_settings {
   std::string type_name;
   delivery_policy policy;
   std::map<std::string, caf::actor> targets;
+  /// Whom `targets` need not name.
+  std::shared_ptr<const address_book> regions;
   std::function<courier(caf::actor_system&, const claimed_message&)> unpack;
 };
 
