@@ -1,7 +1,7 @@
 // The dashboard in a real browser.
 
-#include "cli/browser/browser.hpp"
 #include "cli/operator.hpp"
+#include "support/browser.hpp"
 
 #include <csignal>
 #include <memory>

@@ -141,6 +141,20 @@ void request(caf::event_based_actor* self, const caf::actor& dest,
 #endif
 }
 
+/// The same for a thread that is no actor, which waits for the answer.
+template <class Self, class F, class G, class... Ts>
+void request_and_wait(Self& self, const caf::actor& dest,
+                      std::chrono::milliseconds timeout, F f, G g, Ts&&... xs) {
+#if EVENTED_CAF < 10000
+  self->request(dest, timeout, std::forward<Ts>(xs)...)
+    .receive(std::move(f), std::move(g));
+#else
+  self->mail(std::forward<Ts>(xs)...)
+    .request(dest, timeout)
+    .receive(std::move(f), std::move(g));
+#endif
+}
+
 /// Asks `dest` and calls `done` with an error, or with none for any answer.
 template <class F, class... Ts>
 void request_any(caf::event_based_actor* self, const caf::actor& dest,
