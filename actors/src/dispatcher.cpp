@@ -52,11 +52,6 @@ public:
       settings_(std::move(settings)),
       counts_(counts->entities(settings_->type_name)),
       region_(std::move(region)) {
-    // The region is the receiver of what an entity sends to its own kind.
-    targets_ = {"", settings_->type_name};
-    for (auto& [name, to] : settings_->targets)
-      if (name != settings_->type_name)
-        targets_.push_back(name);
     worker_
       = spawn_outbox_worker(system(), std::move(where), std::move(counts));
   }
@@ -134,7 +129,7 @@ private:
     settled_.clear();
     // What is delivered makes room for the next of the same entity.
     job->claim
-      = {settings_->type_name, targets_, settings_->policy.timeout * 2, room};
+      = {settings_->type_name, targets(), settings_->policy.timeout * 2, room};
     job->look_for_strangers = !stopping_ && now >= next_strangers_;
     wanted_ = false;
     busy_ = true;
@@ -190,6 +185,18 @@ private:
 
   // -- messages ---------------------------------------------------------------
 
+  /// Returns the names of all receivers that are known now.
+  [[nodiscard]] std::vector<std::string> targets() const {
+    // The region is the receiver of what an entity sends to its own kind, and of
+    // its timers, which have no receiver.
+    std::set<std::string> result{"", settings_->type_name};
+    for (auto& [name, to] : settings_->targets)
+      result.insert(name);
+    for (auto& name : settings_->regions->types())
+      result.insert(name);
+    return {result.begin(), result.end()};
+  }
+
   [[nodiscard]] caf::actor find(const std::string& target) const {
     auto found
       = settings_->targets.find(target.empty() ? settings_->type_name : target);
@@ -197,7 +204,7 @@ private:
       return found->second;
     if (target.empty() || target == settings_->type_name)
       return caf::actor_cast<caf::actor>(region_);
-    return nullptr;
+    return settings_->regions->find(target);
   }
 
   void deliver(claimed_message x) {
@@ -283,8 +290,9 @@ private:
   }
 
   void warn_of_strangers(const std::vector<std::string>& waiting) {
+    auto known = targets();
     for (auto& x : waiting)
-      if (std::find(targets_.begin(), targets_.end(), x) == targets_.end()
+      if (!std::binary_search(known.begin(), known.end(), x)
           && strangers_.insert(x).second)
         SPDLOG_WARN("evented: {}: messages wait for \"{}\", which is no target "
                     "of this region; they go out where it is one",
@@ -296,7 +304,6 @@ private:
   std::shared_ptr<const outbox_settings> settings_;
   std::shared_ptr<entity_metrics> counts_;
   caf::weak_actor_ptr region_;
-  std::vector<std::string> targets_;
   caf::actor worker_;
   std::map<std::uint64_t, in_flight> in_flight_;
   std::vector<settled_message> settled_;

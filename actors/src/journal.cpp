@@ -36,6 +36,8 @@ public:
   std::shared_ptr<evented::store> store_;
   std::shared_ptr<frontier_watch> watch_;
   std::shared_ptr<evented::metrics> metrics_;
+  std::shared_ptr<detail::address_book> regions_
+    = std::make_shared<detail::address_book>();
   caf::actor loader_;
   caf::actor sessions_;
   caf::actor snapshots_;
@@ -70,6 +72,10 @@ const caf::actor& journal::appender(const entity_id& id) const {
 
 const caf::actor& journal::loader() const {
   return state_->loader_;
+}
+
+const std::shared_ptr<detail::address_book>& journal::regions() const noexcept {
+  return state_->regions_;
 }
 
 const caf::actor& journal::sessions() const {

@@ -420,8 +420,14 @@ caf::actor spawn_region(caf::actor_system& sys, region_settings settings) {
                     "least 1");
   report_snapshots(settings);
   settings.counts = settings.journal.metrics()->entities(settings.type_name);
-  return sys.spawn<region>(
-    std::make_shared<const region_settings>(std::move(settings)));
+  auto shared = std::make_shared<const region_settings>(std::move(settings));
+  auto result = sys.spawn<region>(shared);
+  // A node of a cluster has named its router: it knows who owns the receiver.
+  auto router = shared->targets.find(shared->type_name);
+  shared->journal.regions()->enter(
+    shared->type_name,
+    router == shared->targets.end() ? result : router->second);
+  return result;
 }
 
 } // namespace evented::detail

@@ -2,7 +2,6 @@
 
 #include "accounts_pages.hpp"
 
-#include <caf/scoped_actor.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -238,39 +237,24 @@ private:
                     "application/json");
   }
 
-  /// Sends a message and calls `f` with the answer.
-  /// @throws problem
-  template <class F, class... Ts>
-  void request(const caf::actor& whom, F f, Ts&&... xs) const {
-    caf::error failed;
-    caf::scoped_actor self{where_.system};
-    self->request(whom, patience, std::forward<Ts>(xs)...)
-      .receive(std::move(f), [&](caf::error& err) { failed = std::move(err); });
-    if (failed != caf::none)
-      throw explain(failed);
-  }
-
   [[nodiscard]] summary ask(const evented::uuid& id) const {
-    summary result;
-    request(
-      where_.accounts, [&](summary& x) { result = std::move(x); }, id,
-      get_account{});
-    return result;
+    auto found = evented::call<summary>(where_.system, where_.accounts,
+                                        patience, id, get_account{});
+    if (!found)
+      throw explain(found.error());
+    return *found;
   }
 
   /// Sends a command and answers with the account as it is then.
   template <class Command>
   void run(const Request& req, Response& res, Command cmd) const {
     auto id = id_of(req);
-    evented::accepted done;
-    summary found;
-    request(
-      where_.accounts,
-      [&](const evented::accepted& a, summary& x) {
-        done = a;
-        found = std::move(x);
-      },
-      id, std::move(cmd), envelope_of(req));
+    auto answer = evented::call<evented::accepted, summary>(
+      where_.system, where_.accounts, patience, id, std::move(cmd),
+      envelope_of(req));
+    if (!answer)
+      throw explain(answer.error());
+    auto& [done, found] = *answer;
     if (req.has_param("wait"))
       wait_for_view(req, res, id, done.seq_no);
     show(res, id, found, done.version);
@@ -281,15 +265,11 @@ private:
                      std::uint64_t seq_no) const {
     auto seconds = number<unsigned>(req.get_param_value("wait"));
     std::chrono::seconds limit{std::min(seconds.value_or(5), 10u)};
-    try {
-      request(
-        where_.projection, [](const evented::reached&) {},
-        evented::control::wait_until{id, seq_no, limit});
-      res.set_header("View", "current");
-    } catch (const problem&) {
-      // The command took effect all the same.
-      res.set_header("View", "behind");
-    }
+    auto there = evented::call<evented::reached>(
+      where_.system, where_.projection, patience,
+      evented::control::wait_until{id, seq_no, limit});
+    // The command took effect all the same.
+    res.set_header("View", there ? "current" : "behind");
   }
 
   backend& where_;
@@ -330,6 +310,8 @@ void serve(httplib::Server& server, backend& where) {
   server.Post("/accounts/([^/]+)/transfers", to(&api::move));
   server.Get("/", page(pages::index, "text/html; charset=utf-8"));
   server.Get("/api", page(pages::api, "text/html; charset=utf-8"));
+  server.Get("/style.css", page(pages::style, "text/css"));
+  server.Get("/icon.svg", page(pages::icon, "image/svg+xml"));
   server.Get("/openapi.json", page(pages::openapi, "application/json"));
 
   server.set_payload_max_length(64 * 1024);

@@ -2,6 +2,7 @@
 
 // All that an application needs: entities, the journal, and CAF's actors.
 
+#include <evented/actors/call.hpp>
 #include <evented/actors/cluster.hpp>
 #include <evented/actors/entities.hpp>
 #include <evented/actors/error.hpp>

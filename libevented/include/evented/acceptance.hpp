@@ -95,6 +95,7 @@ using messages_of = typename detail::messages_of_impl<E>::type;
 /// What `reject` returns: a rejection on its way into a decision or verdict.
 template <class R>
 struct rejected_with {
+  /// The rejection.
   R value;
 };
 
@@ -114,13 +115,17 @@ class acceptance {
 public:
   // -- member types -----------------------------------------------------------
 
+  /// What the parts are, for `decision`.
+  /// @{
   using metadata_type = Metadata;
   using reply_type = Reply;
   using effect_type = Effect;
   using messages_type = Messages;
+  /// @}
 
   // -- constructors -----------------------------------------------------------
 
+  /// For `accept` and the functions below.
   explicit acceptance(Events events, Metadata metadata = {}, Reply reply = {},
                       Effect effect = {}, Messages messages = {})
     : events_(std::move(events)),
@@ -220,6 +225,7 @@ public:
     return std::move(*this).at(from_now(time), std::move(command));
   }
 
+  /// The same under a name, see `at`.
   template <class Rep, class Period, class C>
   auto after(std::string name, std::chrono::duration<Rep, Period> time,
              C command) && {
@@ -237,11 +243,14 @@ public:
 
   // -- access for decisions ---------------------------------------------------
 
+  /// Hand the parts over.
+  /// @{
   Events& events() noexcept { return events_; }
   Metadata& metadata() noexcept { return metadata_; }
   Reply& reply_function() noexcept { return reply_; }
   Effect& effect() noexcept { return effect_; }
   Messages& messages() noexcept { return messages_; }
+  /// @}
 
 private:
   template <class Rep, class Period>

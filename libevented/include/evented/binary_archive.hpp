@@ -60,6 +60,7 @@ public:
       detail::swap_bytes<Width>(to_.data() + at, size);
   }
 
+  /// Called by cereal for the size of a container.
   void save_size(std::uint64_t size) {
     save<sizeof(size)>(&size, sizeof(size));
     if (size > max_unbacked_size)
@@ -103,6 +104,8 @@ public:
       detail::swap_bytes<Width>(static_cast<char*>(to), size);
   }
 
+  /// Called by cereal for the size of a container.
+  /// @throws error(corrupt_event) where there are not so many bytes
   std::uint64_t load_size() {
     std::uint64_t size = 0;
     load<sizeof(size)>(&size, sizeof(size));

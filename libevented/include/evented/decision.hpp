@@ -207,6 +207,7 @@ struct decision_base<E, replies<R>, Ts...> {
 template <class E, class... Ts>
 class decision : public detail::decision_base<E, Ts...>::type {
 public:
+  /// What takes acceptances and rejections.
   using super = typename detail::decision_base<E, Ts...>::type;
   using super::super;
 };

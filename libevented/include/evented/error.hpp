@@ -84,6 +84,8 @@ EVENTED_EXPORT std::string_view to_string(errc code) noexcept;
 /// entity and version are concerned and what to do, and holds no secret.
 class EVENTED_EXPORT error : public std::runtime_error {
 public:
+  /// @param what which entity and version are concerned and what to do; no
+  ///   secret
   error(errc code, const std::string& what)
     : std::runtime_error(what), code_(code) {
     // nop
@@ -99,6 +101,7 @@ private:
 /// Thrown when the connection to the database breaks or cannot be made.
 class EVENTED_EXPORT connection_lost : public error {
 public:
+  /// @param sent whether a statement that may have taken effect had been sent
   connection_lost(bool sent, const std::string& what)
     : error(sent ? errc::outcome_unknown : errc::unavailable, what) {
     // nop

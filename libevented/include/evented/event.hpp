@@ -23,6 +23,7 @@ struct event_shape {
   /// The schema version of the payload, from 1 on.
   std::int32_t schema_version = 1;
 
+  /// Orders by name, then by schema version.
   friend auto operator<=>(const event_shape&, const event_shape&) = default;
 };
 
@@ -50,18 +51,27 @@ struct stored_event {
   std::uint64_t seq_no = 0;
   /// The place in the history of its entity: 1, 2, 3 and so on.
   std::uint64_t version = 0;
+  /// See `event_shape`.
   std::string name;
+  /// See `event_shape`.
   std::int32_t schema_version = 1;
+  /// When its transaction began, by the database's clock.
   timestamp created_at;
+  /// Written with the journal's codec.
   std::string payload;
+  /// JSON, empty where there is none.
   std::string metadata;
+  /// What projections can ask for, see `tags_of`.
   std::vector<std::string> tags = {};
 };
 
 /// A stored event together with the entity it belongs to.
 struct journal_entry {
+  /// The type of its entity.
   std::string type_name;
+  /// The ID of its entity.
   entity_id id;
+  /// The event itself.
   stored_event event;
 };
 

@@ -12,9 +12,12 @@ namespace evented {
 
 /// A range of slices, both ends included, see `slice_of`.
 struct slice_range {
+  /// The first slice.
   std::uint16_t first = 0;
+  /// The last slice, which is part of the range.
   std::uint16_t last = slice_count - 1;
 
+  /// Checks whether `slice` is in the range.
   [[nodiscard]] bool contains(std::uint16_t slice) const noexcept {
     return first <= slice && slice <= last;
   }
@@ -30,6 +33,7 @@ struct event_filter {
   std::vector<std::string> names = {};
   /// Events with at least one of these tags; empty: all.
   std::vector<std::string> tags = {};
+  /// Only events of entities in these slices.
   slice_range slices = {};
   /// Events that were created at or after this; none: all.
   std::optional<timestamp> since = std::nullopt;
@@ -37,6 +41,7 @@ struct event_filter {
 
 /// Some of the events that were asked for, in the order of seq_no.
 struct read_result {
+  /// The events, in the order of seq_no.
   std::vector<journal_entry> entries;
   /// There are no more of them at or below this sequence number.
   std::uint64_t up_to = 0;

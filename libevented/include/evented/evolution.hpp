@@ -117,7 +117,9 @@ private:
 
 /// An entity type, and the shapes of its events that a program can read.
 struct readable_type {
+  /// The entity type's `type_name`.
   std::string type_name;
+  /// The shapes of `events` and `past_events`.
   std::vector<event_shape> known;
 };
 

@@ -61,8 +61,11 @@ public:
   class registration {
   public:
     registration() noexcept;
+    /// Takes over what the other one would end; that does nothing any more.
+    /// @{
     registration(registration&&) noexcept;
     registration& operator=(registration&&) noexcept;
+    /// @}
     ~registration();
 
   private:
@@ -113,6 +116,8 @@ public:
 
   /// What `look` returns.
   struct look_result {
+    /// Everything at or below this number is visible, or was rolled back for
+    /// ever.
     std::uint64_t frontier = 0;
     /// The last number drawn, at least `frontier`.
     std::uint64_t last = 0;

@@ -40,9 +40,13 @@ public:
 
   // -- called by cereal, through the functions below --------------------------
 
+  /// Names the next value or node.
   void set_name(const char* name) noexcept { name_ = name; }
+  /// Begin and end an object or array, under the name that was set.
+  /// @{
   void begin_node();
   void end_node();
+  /// @}
   /// Makes the node that has just begun an array.
   void make_array() noexcept;
 
@@ -50,11 +54,14 @@ public:
   /// @throws error(invalid_event) for NaN, infinities, text that is not valid
   ///         UTF-8 or holds a NUL character, and too many nodes in one another
   void save(bool x);
+  /// See `save(bool)`.
+  /// @{
   void save(std::int64_t x);
   void save(std::uint64_t x);
   void save(double x);
   void save(std::string_view x);
   void save(std::nullptr_t);
+  /// @}
 
 private:
   struct node;
@@ -88,20 +95,28 @@ public:
 
   // -- called by cereal, through the functions below --------------------------
 
+  /// Names what is read next.
   void set_name(const char* name) noexcept { name_ = name; }
+  /// Go into and out of an object or array, under the name that was set.
+  /// @throws error(corrupt_event) where there is none
+  /// @{
   void begin_node();
   void end_node();
+  /// @}
   /// Returns the number of values in the node.
   [[nodiscard]] std::size_t size() const;
 
   /// Read the next value, or that of the name that was set.
   /// @throws error(corrupt_event) where there is none, or one of another type
   void load(bool& x);
+  /// See `load(bool&)`.
+  /// @{
   void load(std::int64_t& x);
   void load(std::uint64_t& x);
   void load(double& x);
   void load(std::string& x);
   void load(std::nullptr_t&);
+  /// @}
 
   /// @throws error(corrupt_event) which says that `number` does not fit
   [[noreturn]] static void fail_number(const std::string& number);

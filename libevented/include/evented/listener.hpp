@@ -11,9 +11,13 @@ namespace evented {
 
 /// One event that is about to be committed, as a store shows it to a listener.
 struct uncommitted_event {
+  /// The entity.
   const entity_id& id;
+  /// What is being stored.
   const new_event& event;
+  /// The version that the entity gets with it.
   std::uint64_t version;
+  /// Its sequence number; others may be committed before smaller ones.
   std::uint64_t seq_no;
   /// The typed events of the command, from `append_step::typed`.
   const void* typed;

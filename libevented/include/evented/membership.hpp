@@ -29,13 +29,15 @@ EVENTED_EXPORT std::string_view to_string(node_state state) noexcept;
 /// What a node says of itself when it joins a cluster.
 struct node_description {
   /// Of the cluster and of the node: 1 to 200 characters of
-  /// `[A-Za-z0-9_.:-]`.
+  /// `[.A-Za-z0-9_:-]`.
   std::string cluster;
+  /// See `cluster_options::name`.
   std::string name;
   /// Another one for each start of the process.
   uuid incarnation;
   /// Where the other nodes connect to.
   std::string address;
+  /// See `address`.
   std::uint16_t port = 0;
   /// Nodes understand each other only where this is the same.
   std::string protocol;
@@ -50,11 +52,18 @@ struct node_description {
 
 /// A node that is alive.
 struct cluster_member {
+  /// Unique among those that are alive.
   std::string name;
+  /// Drawn anew at every start: two processes of one name differ in it.
   uuid incarnation;
+  /// Where other nodes reach it.
+  /// @{
   std::string address;
   std::uint16_t port = 0;
+  /// @}
+  /// What it was told to be, see `node_description::program`.
   std::string program;
+  /// How far it is in joining or leaving.
   node_state state = node_state::joining;
 
   friend bool operator==(const cluster_member&, const cluster_member&)
@@ -73,6 +82,7 @@ struct shard_lease {
 
 /// What a node wants to do about shards.
 struct membership_change {
+  /// What the node is now.
   node_state state = node_state::up;
   /// Shards to hand over, and to whom; nil for nobody. One that is not this
   /// node's stays as it is, and one whose heir is gone becomes nobody's.

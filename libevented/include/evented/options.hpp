@@ -18,8 +18,11 @@ class secret {
 public:
   secret() = default;
 
+  /// Keeps a copy of the text.
+  /// @{
   secret(std::string text) : text_(std::move(text)) {} // NOLINT: implicit
   secret(const char* text) : text_(text) {}            // NOLINT: implicit
+  /// @}
 
   /// Returns the text itself.
   [[nodiscard]] const std::string& reveal() const noexcept { return text_; }
@@ -54,11 +57,14 @@ struct journal_options {
   /// A connection URL or libpq connection string. The fields below it override
   /// what it says.
   secret url;
+  /// See `url`.
+  /// @{
   std::string host;
   std::uint16_t port = 0;
   std::string database;
   std::string user;
   secret password;
+  /// @}
   /// A file whose first line is the password; read at every connect, so that
   /// a rotated password needs no restart.
   std::filesystem::path password_file;
@@ -73,6 +79,7 @@ struct journal_options {
   id_kind ids = id_kind::uuid;
   /// How payloads are written in this journal.
   codec payloads = codec::json;
+  /// What stands between this process and PostgreSQL.
   evented::pooler pooler = pooler::none;
   /// With `pooler::transaction`: where the server itself is, since LISTEN does
   /// not work through such a pooler. Takes the place of `url`, `host` and
@@ -84,6 +91,7 @@ struct journal_options {
   /// Connections that load entities.
   unsigned readers = 2;
 
+  /// How this process learns what others have stored, and tells them.
   evented::wake_up wake_up = wake_up::notify;
   /// How often projections look for events that nobody has announced.
   std::chrono::milliseconds poll_interval{500};

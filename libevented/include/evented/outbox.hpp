@@ -18,11 +18,13 @@ namespace evented {
 
 /// Says which messages of an entity type somebody is able to deliver.
 struct message_claim {
+  /// The entity type that sends them.
   std::string type_name;
   /// The names of the receivers.
   std::vector<std::string> targets;
   /// How long the messages belong to whoever claims them.
   std::chrono::milliseconds lease{0};
+  /// The most that one claim takes.
   std::size_t limit = 0;
 };
 
@@ -32,11 +34,15 @@ struct claimed_message {
   std::uint64_t id = 0;
   /// Shows who has claimed it, when it is given back.
   uuid claim;
-  /// The entity that sends it, and its version after the command.
+  /// The entity that sends it.
   entity_id entity;
+  /// The version after the command that has sent it.
   std::uint64_t version = 0;
+  /// Of that command, see `append_step::append_id`.
   uuid append_id;
+  /// The name of the receiver, see `outgoing_message::target`.
   std::string target;
+  /// See `outgoing_message::message`.
   std::string message;
   /// How many attempts have failed.
   std::uint32_t attempts = 0;
@@ -54,7 +60,9 @@ struct claimed_messages {
 
 /// What became of a claimed message.
 struct settled_message {
+  /// See `claimed_message::id`.
   std::uint64_t id = 0;
+  /// See `claimed_message::claim`.
   uuid claim;
   /// Where it was not delivered: after how long to try again.
   std::optional<std::chrono::milliseconds> again = {};

@@ -28,16 +28,21 @@ namespace evented {
 /// is dropped is not seen.
 template <class E>
 struct recorded {
+  /// The entity's ID.
   typename E::id_type id;
-  /// The place in the history of its entity, and in the whole journal.
+  /// The place in the history of its entity.
   std::uint64_t version = 0;
+  /// The place in the whole journal.
   std::uint64_t seq_no = 0;
-  /// As they are stored, so perhaps those of an old shape.
+  /// As it is stored, so perhaps that of an old shape.
   std::string name;
+  /// See `name`.
   std::int32_t schema_version = 1;
+  /// When its transaction began, by the database's clock.
   timestamp created_at;
   /// As JSON, empty where there is none.
   std::string metadata;
+  /// What the event was tagged with.
   std::vector<std::string> tags;
   /// Any one of the entity's events; use `std::visit` or `as`.
   typename E::events::variant event;
@@ -101,6 +106,7 @@ public:
 
   // -- for the library --------------------------------------------------------
 
+  /// Forgets everything: the transaction was rolled back.
   void clear() noexcept { list_.clear(); }
 
   /// Runs and forgets everything; what an effect throws is logged.
@@ -114,6 +120,7 @@ private:
 
 /// What all events of a transaction have in common.
 struct handling {
+  /// See `recorded::view_version`.
   std::int32_t view_version = 1;
   /// Events at or below this are replayed.
   std::uint64_t mark = 0;

@@ -28,11 +28,13 @@ struct from_now {};
 
 /// With the first event that was created at or after a time.
 struct from_time {
+  /// By the database's clock.
   timestamp at;
 };
 
 /// With the first event after a sequence number.
 struct from_seq_no {
+  /// The number of an event that is not wanted any more.
   std::uint64_t after = 0;
 };
 
@@ -42,7 +44,9 @@ using start_position
 
 /// A place in the journal to read on from.
 struct event_position {
+  /// Events up to this number are not wanted.
   std::uint64_t after = 0;
+  /// Events that were created before this are not wanted either.
   std::optional<timestamp> since;
 };
 
@@ -51,19 +55,24 @@ struct event_position {
 /// Names one range of a projection: the unit that has a checkpoint and is run
 /// by one process at a time.
 struct range_key {
+  /// The name of the projection.
   std::string projection;
   /// The version of the view that it writes.
   std::int32_t version = 1;
   /// Its first slice.
   std::uint16_t first = 0;
 
+  /// Orders by projection, version and slice.
   friend auto operator<=>(const range_key&, const range_key&) = default;
 };
 
 /// The right to run a range, until somebody else draws a new epoch for it.
 struct range_lease {
+  /// Which range it is.
   range_key key;
+  /// The slices whose events it handles.
   slice_range slices;
+  /// Who holds a smaller one has lost the range.
   std::uint64_t epoch = 0;
   /// The checkpoint.
   std::uint64_t seq_no = 0;
@@ -78,17 +87,24 @@ struct range_lease {
 
 /// What the database says of a range.
 struct range_status {
+  /// Which range it is.
   range_key key;
+  /// The slices whose events it handles.
   slice_range slices;
+  /// The revision of the handler, see `projection_options::revision`.
   std::int32_t revision = 1;
+  /// The checkpoint: events of the range up to this are handled or put away.
   std::uint64_t seq_no = 0;
+  /// See `range_lease::epoch`.
   std::uint64_t epoch = 0;
   /// See `range_lease::mark`.
   std::uint64_t mark = 0;
+  /// See `range_lease::barrier`.
   std::optional<std::uint64_t> barrier;
   /// Where the process of the owner runs; empty where nobody who is alive owns
   /// the range.
   std::string host;
+  /// Who runs it, as far as the database knows; nothing for nobody.
   std::optional<uuid> owner;
   /// Empty where nothing is wrong.
   std::string error;
@@ -100,11 +116,13 @@ struct range_status {
 
 /// What the database says of a projection.
 struct projection_status {
+  /// The name it was declared with.
   std::string name;
   /// The version of the view that is live.
   std::int32_t version = 1;
   /// The version that is being built beside it.
   std::optional<std::int32_t> building;
+  /// Whether an operator has paused it, in all processes.
   bool paused = false;
   /// Events before this are none of its business.
   std::optional<timestamp> since;
@@ -112,6 +130,7 @@ struct projection_status {
   std::optional<std::uint16_t> rescale_to;
   /// Whether an operator asks for something, see `take_request`.
   bool requested = false;
+  /// All ranges of all versions.
   std::vector<range_status> ranges;
 };
 
@@ -125,6 +144,7 @@ struct projection_lag {
   /// The age of the oldest of them by the database's clock.
   std::chrono::microseconds age{0};
 
+  /// Beyond so many waiting events nobody counts.
   static constexpr std::uint64_t max_counted = 10'000;
 };
 
@@ -132,7 +152,9 @@ struct projection_lag {
 struct frontier_holder {
   /// The server process, 0 for a prepared transaction.
   std::int32_t pid = 0;
+  /// How long the transaction has been open, by the database's clock.
   std::chrono::microseconds age{0};
+  /// What `pg_stat_activity.state` says, for example `idle in transaction`.
   std::string state;
   /// What it does or did last; for a prepared transaction its name.
   std::string query;
@@ -155,10 +177,16 @@ EVENTED_EXPORT std::string_view to_string(letter_kind kind) noexcept;
 
 /// An event that a projection could not handle.
 struct dead_letter {
+  /// Whose event it is.
+  /// @{
   std::string type_name;
   entity_id id;
+  /// @}
+  /// Its sequence number.
   std::uint64_t seq_no = 0;
+  /// Why it is here.
   letter_kind kind = letter_kind::parked;
+  /// What the handler failed with.
   std::string error;
 };
 
@@ -170,12 +198,15 @@ enum class request_kind : std::uint8_t { reset, rebuild, replay };
 /// Something that an operator asks for, of a process that knows the handler and
 /// the view.
 struct projection_request {
+  /// Identifies the request, see `end_request`.
   std::uint64_t id = 0;
+  /// What is asked for.
   request_kind kind = request_kind::reset;
   /// For a reset: where to begin; nothing for where it began.
   std::optional<start_position> start;
   /// For a replay: whose dead letters.
   std::string type_name;
+  /// See `type_name`.
   entity_id entity;
 };
 
@@ -184,6 +215,7 @@ struct projection_request {
 /// Says that a range is no longer the caller's. Nothing was committed.
 class EVENTED_EXPORT fenced : public error {
 public:
+  /// @param what which range, for the log
   explicit fenced(const std::string& what) : error(errc::conflict, what) {
     // nop
   }

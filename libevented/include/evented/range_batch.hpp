@@ -30,13 +30,16 @@ enum class batch_outcome : std::uint8_t {
 
 /// Events of one range on their way through a handler.
 struct range_batch {
+  /// The right to handle them.
   range_lease lease;
+  /// In the order of seq_no.
   std::vector<journal_entry> entries;
   /// The checkpoint once all of them are handled.
   std::uint64_t up_to = 0;
 
   // -- what came of it --------------------------------------------------------
 
+  /// See there.
   batch_outcome outcome = batch_outcome::committed;
   /// The entries before this one are committed.
   std::size_t next = 0;

@@ -12,6 +12,7 @@ namespace evented {
 /// and quotes no values, so that it may go into logs.
 class EVENTED_EXPORT sql_error : public error {
 public:
+  /// @param detail all that PostgreSQL has said, see `detail`
   sql_error(std::string sqlstate, const std::string& what,
             std::string detail = {})
     : error(errc::refused, what),

@@ -59,28 +59,36 @@ struct command_record {
   std::string command_id;
   /// Tells two commands apart.
   std::uint64_t fingerprint = 0;
+  /// Whether it was accepted or rejected.
   command_outcome outcome = command_outcome::none;
   /// The reply or the rejection, opaque to the store.
   std::string reply_type;
+  /// See `reply_type`.
   std::string reply;
 };
 
 /// What was remembered of a command.
 struct remembered_command {
+  /// See `command_record::fingerprint`.
   std::uint64_t fingerprint = 0;
+  /// Whether it was accepted or rejected.
   command_outcome outcome = command_outcome::none;
   /// The entity's version after it.
   std::uint64_t version = 0;
   /// The number of its last event, 0 where it stored none.
   std::uint64_t seq_no = 0;
+  /// See `command_record::reply_type`.
+  /// @{
   std::string reply_type;
   std::string reply;
+  /// @}
 };
 
 /// A message that goes out once the events of its command are durable.
 struct outgoing_message {
   /// The name of the receiver. Does not begin with a line feed.
   std::string target;
+  /// The message, opaque to the store.
   std::string message;
   /// When, by the database's clock; nothing: at once.
   std::optional<timestamp> due = {};
@@ -109,6 +117,7 @@ struct append_step {
   /// The version that the entity must have: the events get the versions after
   /// it. Without events, the step only checks that the entity is at it.
   std::uint64_t after = 0;
+  /// What to store, in this order.
   std::vector<new_event> events;
   /// What the listener gets to see, opaque to the store.
   std::shared_ptr<const void> typed;
@@ -120,6 +129,7 @@ struct append_step {
 
   // -- what came of it --------------------------------------------------------
 
+  /// What became of the step.
   append_status status = append_status::pending;
   /// Whether a connection broke after this step had been sent: while pending,
   /// it may be stored already, or later.
@@ -128,6 +138,7 @@ struct append_step {
   std::uint64_t seq_no = 0;
   /// Where failed: listener_failed, invalid_event or refused, and why.
   errc failure = errc::none;
+  /// A text for humans, see `failure`.
   std::string message;
   /// Where vetoed: what the listener returned.
   std::any veto;
@@ -144,8 +155,12 @@ struct append_step {
 /// What one entity asks to be stored, in order. Each step rests on the ones
 /// before it: once one is not stored, the later ones are skipped.
 struct append_request {
+  /// The entity.
+  /// @{
   std::string type_name;
   entity_id id;
+  /// @}
+  /// The commands of the entity, in the order in which they were decided.
   std::vector<append_step> steps;
   /// Null where the entity type has none.
   std::shared_ptr<const event_listener> listener;
@@ -155,8 +170,12 @@ struct append_request {
 
 /// Asks for the events of one entity with versions above `after`.
 struct load_request {
+  /// The entity.
+  /// @{
   std::string type_name;
   entity_id id;
+  /// @}
+  /// The version that the caller knows already, 0 for none.
   std::uint64_t after = 0;
   /// Whether to begin with the newest snapshot above `after`, where there is
   /// one.
@@ -168,9 +187,13 @@ struct load_request {
 
 /// The state of an entity after the event with the number `version`.
 struct stored_snapshot {
+  /// The version of the entity.
   std::uint64_t version = 0;
+  /// What `state_version` of the entity type was.
   std::int32_t schema_version = 1;
+  /// When it was stored, by the database's clock.
   timestamp created_at;
+  /// Written with the journal's codec.
   std::string state;
 };
 
@@ -182,7 +205,9 @@ struct load_result {
   /// The version up to which an operator has trimmed the events; 0: none. Only
   /// told where `load_request::after` is 0.
   std::uint64_t horizon = 0;
+  /// Whether an operator has put the entity away.
   bool archived = false;
+  /// Without holes.
   std::vector<stored_event> events;
   /// Whether there may be more after the last one.
   bool more = false;
@@ -192,9 +217,14 @@ struct load_result {
 
 /// A snapshot on its way into the journal.
 struct new_snapshot {
+  /// The entity.
+  /// @{
   std::string type_name;
   entity_id id;
+  /// @}
+  /// The version that the state is of.
   std::uint64_t version = 0;
+  /// What `state_version` of the entity type is.
   std::int32_t schema_version = 1;
   /// Written with the journal's codec.
   std::string state;

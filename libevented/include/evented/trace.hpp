@@ -21,6 +21,7 @@ struct trace {
 
   friend bool operator==(const trace&, const trace&) = default;
 
+  /// Returns whether nothing is known.
   [[nodiscard]] bool empty() const noexcept {
     return correlation_id.empty() && causation_id.empty()
            && traceparent.empty();

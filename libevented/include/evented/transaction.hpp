@@ -17,20 +17,25 @@ namespace evented {
 /// The rows that a statement returned, as texts. Null is `std::nullopt`.
 class rows {
 public:
+  /// One text per column.
   using row = std::vector<std::optional<std::string>>;
 
   rows() = default;
 
+  /// @param affected see `affected`
   rows(std::vector<row> data, std::uint64_t affected)
     : data_(std::move(data)), affected_(affected) {
     // nop
   }
 
+  /// Access the rows, which are as many as the statement returned.
+  /// @{
   [[nodiscard]] bool empty() const noexcept { return data_.empty(); }
   [[nodiscard]] std::size_t size() const noexcept { return data_.size(); }
   const row& operator[](std::size_t i) const { return data_.at(i); }
   [[nodiscard]] auto begin() const noexcept { return data_.begin(); }
   [[nodiscard]] auto end() const noexcept { return data_.end(); }
+  /// @}
 
   /// Returns how many rows an INSERT, UPDATE or DELETE has touched.
   [[nodiscard]] std::uint64_t affected() const noexcept { return affected_; }
@@ -42,8 +47,12 @@ private:
 
 /// One parameter of a statement, sent as text. Null is `std::nullopt`.
 struct EVENTED_EXPORT parameter {
+  /// The value as PostgreSQL reads it; nothing for null.
   std::optional<std::string> text;
 
+  /// Converts from what statements are given: null, texts, UUIDs, booleans and
+  /// numbers.
+  /// @{
   parameter(std::nullopt_t) {}                            // NOLINT: implicit
   parameter(std::string x) : text(std::move(x)) {}        // NOLINT: implicit
   parameter(std::string_view x) : text(std::string{x}) {} // NOLINT: implicit
@@ -63,6 +72,7 @@ struct EVENTED_EXPORT parameter {
     if (x)
       text = std::move(parameter{*x}.text);
   }
+  /// @}
 };
 
 /// An open transaction that belongs to somebody else: the append that calls a
@@ -98,6 +108,7 @@ protected:
     run(sql, params);
   }
 
+  /// Runs one statement, as `exec` says.
   virtual rows run(std::string_view sql, const std::vector<parameter>& params)
     = 0;
 };

@@ -8,7 +8,9 @@ namespace evented {
 /// Lists the command types of an entity.
 template <class... Ts>
 struct commands {
+  /// Whether the list has no types.
   static constexpr bool empty = sizeof...(Ts) == 0;
+  /// Whether `T` is in the list.
   template <class T>
   static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
 };
@@ -16,7 +18,9 @@ struct commands {
 /// Lists the event types of an entity.
 template <class... Ts>
 struct events {
+  /// Whether the list has no types.
   static constexpr bool empty = sizeof...(Ts) == 0;
+  /// Whether `T` is in the list.
   template <class T>
   static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
   /// Holds any one of the events.
@@ -26,7 +30,9 @@ struct events {
 /// Lists the query types of an entity.
 template <class... Ts>
 struct queries {
+  /// Whether the list has no types.
   static constexpr bool empty = sizeof...(Ts) == 0;
+  /// Whether `T` is in the list.
   template <class T>
   static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
 };
@@ -35,7 +41,9 @@ struct queries {
 /// Each has a function `upcast` that turns it into newer ones, see upcast.hpp.
 template <class... Ts>
 struct past_events {
+  /// Whether the list has no types.
   static constexpr bool empty = sizeof...(Ts) == 0;
+  /// Whether `T` is in the list.
   template <class T>
   static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
 };
@@ -44,7 +52,9 @@ struct past_events {
 /// of other entities, and those of its own commands that it sends to itself.
 template <class... Ts>
 struct messages {
+  /// Whether the list has no types.
   static constexpr bool empty = sizeof...(Ts) == 0;
+  /// Whether `T` is in the list.
   template <class T>
   static constexpr bool contains = (std::is_same_v<T, Ts> || ...);
   /// Holds any one of the messages, or none.
@@ -54,6 +64,7 @@ struct messages {
 /// Names the reply type of a decision, see `decision`.
 template <class T>
 struct replies {
+  /// The reply.
   using type = T;
 };
 

@@ -17,6 +17,7 @@ namespace evented {
 /// A universally unique identifier (RFC 9562), 16 bytes in network order.
 /// A plain value; the makers may be called from any thread.
 struct EVENTED_EXPORT uuid {
+  /// In network order.
   std::array<std::uint8_t, 16> bytes{};
 
   /// Makes a random UUID (version 4) from the system's random source.
@@ -31,6 +32,7 @@ struct EVENTED_EXPORT uuid {
   /// case. Returns nothing for any other text.
   static std::optional<uuid> parse(std::string_view text) noexcept;
 
+  /// Orders by bytes, as PostgreSQL does.
   friend auto operator<=>(const uuid&, const uuid&) = default;
 };
 
@@ -54,7 +56,9 @@ void load_minimal(const Archive&, uuid& id, const std::string& text) {
 
 } // namespace evented
 
+/// @cond
 template <>
 struct std::hash<evented::uuid> {
   std::size_t operator()(const evented::uuid& id) const noexcept;
 };
+/// @endcond

@@ -1,8 +1,8 @@
 // The dashboard in a real browser.
 
-#include "cli/browser/browser.hpp"
 #include "cli/operator.hpp"
 #include "cli/teller.hpp"
+#include "support/browser.hpp"
 
 #include <evented/membership.hpp>
 

@@ -251,6 +251,30 @@ TEST_P(outboxes, knows_the_entities_of_its_own_type) {
   EXPECT_TRUE(is_empty());
 }
 
+TEST_P(outboxes, knows_the_other_entities_of_its_journal) {
+  auto region = spawn(mailer());
+  EXPECT_EQ(here->ask(region, 1, pay{0, 7, 10}), "ok@1");
+  // Whichever comes first, as there is no order in which both could.
+  auto wallets = here->spawn();
+  ASSERT_TRUE(is_empty());
+  EXPECT_EQ(here->query(wallets, 7), "10");
+}
+
+TEST_P(outboxes, holds_nobody_whom_it_only_knows) {
+  auto region = spawn(mailer());
+  auto wallets = here->spawn();
+  here->ask(region, 1, pay{0, 7, 10});
+  ASSERT_TRUE(is_empty());
+  auto address = wallets->address();
+  wallets = nullptr;
+  EXPECT_TRUE(wait_until(
+    [&] { return caf::actor_cast<caf::actor>(address) == nullptr; }));
+  here->ask(region, 1, pay{0, 7, 5});
+  wallets = here->spawn();
+  ASSERT_TRUE(is_empty());
+  EXPECT_EQ(here->query(wallets, 7), "15");
+}
+
 TEST_P(outboxes, takes_no_message_without_an_event) {
   auto region = spawn(mailer());
   EXPECT_EQ(here->ask(region, 1, whisper{}), "invalid_event");

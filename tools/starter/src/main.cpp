@@ -8,8 +8,6 @@
 
 #include <evented/dev/postgres.hpp>
 
-#include <caf/scoped_actor.hpp>
-
 #include <chrono>
 #include <exception>
 #include <iostream>
@@ -44,28 +42,19 @@ struct application {
   /// was accepted.
   template <class Command>
   bool run(const evented::uuid& id, Command cmd) {
-    caf::scoped_actor self{sys};
-    std::uint64_t seq_no = 0;
-    auto ok = false;
-    self->request(tasks, 10s, id, std::move(cmd))
-      .receive(
-        [&](const evented::accepted& a) {
-          ok = true;
-          seq_no = a.seq_no;
-        },
-        [&](const caf::error& err) {
-          if (evented::rejection<starter::unknown_task>(err))
-            std::cerr << "there is no such task\n";
-          else
-            std::cerr << evented::render(sys, err) << "\n";
-        });
-    if (ok && seq_no > 0)
-      self->request(view, 10s, evented::control::wait_until{id, seq_no, 10s})
-        .receive([](const evented::reached&) {},
-                 [&](const caf::error& err) {
-                   std::cerr << evented::render(sys, err) << "\n";
-                 });
-    return ok;
+    auto done = evented::call(sys, tasks, 10s, id, std::move(cmd));
+    if (!done) {
+      if (evented::rejection<starter::unknown_task>(done.error()))
+        std::cerr << "there is no such task\n";
+      else
+        std::cerr << evented::render(sys, done.error()) << "\n";
+      return false;
+    }
+    auto there = evented::call<evented::reached>(
+      sys, view, 15s, evented::control::wait_until{id, done->seq_no, 10s});
+    if (!there)
+      std::cerr << evented::render(sys, there.error()) << "\n";
+    return true;
   }
 
   void list() const {

@@ -27,12 +27,17 @@ namespace evented {
 /// host names: every certificate of the authority may be any node, so use one
 /// that signs nothing else.
 struct node_security {
+  /// What this node shows to others, and its private key.
+  /// @{
   std::filesystem::path certificate;
   std::filesystem::path key;
+  /// @}
   /// The certificate of the cluster's own authority.
   std::filesystem::path authority;
+  /// Of the private key; empty: it has none.
   secret passphrase;
 
+  /// Returns whether there is no TLS.
   [[nodiscard]] bool empty() const noexcept { return certificate.empty(); }
 };
 
@@ -49,7 +54,7 @@ EVENTED_EXPORT void use_nodes(caf::actor_system_config& cfg,
 /// How a process takes part in a cluster. A plain struct: set what differs from
 /// the defaults.
 struct cluster_options {
-  /// The name of the cluster: 1 to 200 characters of `[A-Za-z0-9_.:-]`. All its
+  /// The name of the cluster: 1 to 200 characters of `[.A-Za-z0-9_:-]`. All its
   /// nodes use the same journal and have the same entity types.
   std::string cluster = "evented";
   /// The name of this node, the same whenever it starts anew. Whoever joins last
@@ -62,6 +67,7 @@ struct cluster_options {
   std::uint16_t port = 0;
   /// Where the other nodes connect to, if not to `address` and `port`.
   std::string public_address;
+  /// Zero: as `port`.
   std::uint16_t public_port = 0;
   /// Lets other machines connect without TLS: only where nobody else can reach
   /// the network.

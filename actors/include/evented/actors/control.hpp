@@ -43,10 +43,13 @@ struct resume {};
 /// Empties the view (see `projection_options::on_reset`) and begins anew, where
 /// the projection began unless `start` is set.
 struct EVENTED_EXPORT reset {
+  /// Carry what the constructor was given.
+  /// @{
   bool move = false;
   bool from_now = false;
   std::int64_t since = 0;
   std::uint64_t after = 0;
+  /// @}
 
   reset() = default;
 
@@ -60,6 +63,7 @@ struct EVENTED_EXPORT reset {
 /// Leaves the event `seq_no` out for good, where it is the next one of its
 /// range; else the answer is `errc::not_now`.
 struct skip {
+  /// Its sequence number.
   std::uint64_t seq_no = 0;
 };
 
@@ -67,6 +71,7 @@ struct skip {
 /// of its own. Answered when it has begun; `projection_state::ranges` tells when
 /// it has ended.
 struct rescale {
+  /// 1 to 1024.
   std::uint32_t ranges = 1;
 };
 
@@ -77,8 +82,11 @@ struct rebuild {};
 /// Waits until the event `seq_no` of the entity is in the view; answered with
 /// `reached`, or `errc::timed_out`.
 struct wait_until {
+  /// The slice of the entity.
   std::uint16_t slice = 0;
+  /// See `accepted::seq_no`.
   std::uint64_t seq_no = 0;
+  /// How long to wait, in milliseconds.
   std::int64_t timeout_ms = 0;
 
   wait_until() = default;
@@ -93,7 +101,9 @@ struct wait_until {
 
 /// Answered with `dead_letters`: at most `limit` after `after`.
 struct get_letters {
+  /// A sequence number; 0 for the first letters.
   std::uint64_t after = 0;
+  /// The most that one answer holds.
   std::uint32_t limit = 100;
 };
 
@@ -101,6 +111,7 @@ struct get_letters {
 /// one transaction; answered with `replayed_letters`, or with what the handler
 /// fails with.
 struct replay {
+  /// See `journal_entry::type_name`.
   std::string type_name;
   /// As `to_string(entity_id)` writes it.
   std::string id;
@@ -109,6 +120,7 @@ struct replay {
 /// Forgets a dead letter; those behind it wait for a replay. `errc::not_now`
 /// where there is none.
 struct drop {
+  /// Its sequence number.
   std::uint64_t seq_no = 0;
 };
 
@@ -118,9 +130,14 @@ struct drop {
 
 /// How far one range of a projection is.
 struct range_state {
+  /// Its first and last slice.
+  /// @{
   std::uint16_t first = 0;
   std::uint16_t last = 0;
+  /// @}
+  /// The version of the view that it writes.
   std::int32_t version = 1;
+  /// The checkpoint.
   std::uint64_t seq_no = 0;
   /// Where it runs, empty where nowhere.
   std::string owner;
@@ -136,16 +153,18 @@ struct range_state {
 
 /// How a projection is.
 struct projection_state {
+  /// The name it was spawned with.
   std::string name;
-  /// The version of its view that is live, and the one that is being built, 0
-  /// where there is none.
+  /// The version of its view that is live.
   std::int32_t version = 1;
+  /// The version that is being built beside it, 0 where there is none.
   std::int32_t building = 0;
   /// Every event of its own at or below this is in the live view, parked or
   /// skipped.
   std::uint64_t seq_no = 0;
   /// Whether it was told to run in the process that answers.
   bool running = false;
+  /// Whether it was told to rest in all processes.
   bool paused = false;
   /// Where it runs, the hosts of all ranges.
   std::string owner;
@@ -153,12 +172,15 @@ struct projection_state {
   std::string error;
   /// How many events wait; with `lag_more`, more than that.
   std::uint64_t lag_events = 0;
+  /// See `lag_events`.
   bool lag_more = false;
   /// How long the oldest of them has waited, by the database's clock.
   double lag_seconds = 0;
   /// Whether it does what it should: what is wrong is in `health`.
   bool healthy = true;
+  /// For humans; empty where it is healthy.
   std::string health;
+  /// All ranges of the live version, and of the one that is being built.
   std::vector<range_state> ranges;
 };
 
@@ -170,18 +192,28 @@ struct reached {
 
 /// A dead letter, see `evented::dead_letter`.
 struct letter {
+  /// Whose event it is, see `replay`.
+  /// @{
   std::string type_name;
   std::string id;
+  /// @}
+  /// Its sequence number.
   std::uint64_t seq_no = 0;
+  /// "parked", "behind" or "skipped", see `letter_kind`.
   std::string kind;
+  /// What the handler failed with.
   std::string error;
 };
 
+/// Answers `control::get_letters`.
 struct dead_letters {
+  /// In the order of seq_no.
   std::vector<letter> letters;
 };
 
+/// Answers `control::replay`.
 struct replayed_letters {
+  /// How many there were.
   std::uint64_t count = 0;
 };
 

@@ -24,8 +24,11 @@ namespace evented {
 /// What a listener sees of an event that is about to be committed.
 template <class E>
 struct committing {
+  /// The entity.
   const typename E::id_type& id;
+  /// The version that the entity gets with the event.
   std::uint64_t version;
+  /// The event's sequence number; others may be committed before smaller ones.
   std::uint64_t seq_no;
   /// Any one of the entity's events; use `std::visit` or `get_if`.
   const typename E::events::variant& event;
@@ -47,8 +50,10 @@ struct pass {};
 template <class... Rejections>
 class verdict {
 public:
+  /// Lets the event pass.
   verdict(pass) {} // NOLINT: implicit by design
 
+  /// Vetoes the command.
   template <class R>
   verdict(rejected_with<R> why) // NOLINT: implicit by design
     : value_(std::move(why.value)) {
@@ -192,6 +197,7 @@ struct entity_options {
   std::size_t max_queue = 4096;
   /// How often a command is decided anew after a conflict.
   unsigned max_conflicts = 10;
+  /// What an answer that stores nothing rests on.
   evented::confirm confirm = evented::confirm::journal;
   /// What becomes of events in the journal that this program has no decoder for.
   evented::unknown_events unknown_events = evented::unknown_events::fail;
@@ -235,6 +241,7 @@ struct entity_options {
     return *this;
   }
 
+  /// Returns the policy, nothing where there are no snapshots.
   [[nodiscard]] const std::optional<snapshot_policy>&
   snapshots() const noexcept {
     return snapshots_;
@@ -252,13 +259,15 @@ struct entity_options {
     return *this;
   }
 
-  /// The same for the entities of the type `Other`, see
-  /// `acceptance::send_to`. Those of the region's own type are known already.
+  /// The same for the entities of the type `Other`, see `acceptance::send_to`.
+  /// Those that `spawn_entities` has started on the same journal in this process
+  /// are known already, whichever comes first, and held by nobody.
   template <class Other>
   entity_options& target(caf::actor region) {
     return target(std::string{Other::type_name}, std::move(region));
   }
 
+  /// Returns the actors by their names.
   [[nodiscard]] const std::map<std::string, caf::actor>&
   targets() const noexcept {
     return targets_;
@@ -276,6 +285,7 @@ struct entity_options {
     return *this;
   }
 
+  /// Returns the listener, null where there is none.
   [[nodiscard]] const std::shared_ptr<const event_listener>&
   listener() const noexcept {
     return listener_;
@@ -353,7 +363,7 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
     settings.outbox
       = std::make_shared<const detail::outbox_settings>(detail::outbox_settings{
         std::string{E::type_name}, options.delivery, options.targets(),
-        [](caf::actor_system& in, const claimed_message& x) {
+        where.regions(), [](caf::actor_system& in, const claimed_message& x) {
           return detail::unpack(in, x, static_cast<messages_of<E>*>(nullptr));
         }});
   settings.explain = [](const auto& msg) {

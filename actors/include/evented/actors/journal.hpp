@@ -1,5 +1,6 @@
 #pragma once
 
+#include <evented/actors/address_book.hpp>
 #include <evented/actors/messages.hpp>
 #include <evented/actors/metrics.hpp>
 #include <evented/actors/seam.hpp>
@@ -49,6 +50,10 @@ public:
 
   /// Returns the actor that writes snapshots and forgets old commands.
   [[nodiscard]] const caf::actor& snapshots() const;
+
+  /// Returns which entity types have a region in this process.
+  [[nodiscard]] const std::shared_ptr<detail::address_book>&
+  regions() const noexcept;
 
   // -- access for projections -------------------------------------------------
 

@@ -41,6 +41,7 @@ class later {
 public:
   // -- member types -----------------------------------------------------------
 
+  /// What comes of it in the end.
   using decision_type = decision<E, Ts...>;
 
   /// What decides once the answer is there.
@@ -75,8 +76,10 @@ public:
   /// Returns what is decided already, nothing where there is a question.
   std::optional<decision_type>& decided() noexcept { return decision_; }
 
+  /// Returns the actor to ask, and how long to wait.
   detail::asked& whom() noexcept { return whom_; }
 
+  /// Returns what asks it.
   asker& ask() noexcept { return ask_; }
 
 private:

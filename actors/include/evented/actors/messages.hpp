@@ -35,6 +35,7 @@ auto inspect(Inspector& f, accepted& x) {
 
 /// Answers `control::get_state`, sent to a region.
 struct region_state {
+  /// The entity type's `type_name`.
   std::string type_name;
   /// How many entities have an actor, without those on their way to sleep.
   std::uint64_t awake = 0;
@@ -67,8 +68,11 @@ struct command_id {
   std::string value;
 
   command_id() = default;
+  /// Take it as a text, or the text of a UUID; see `value`.
+  /// @{
   explicit command_id(std::string text) : value(std::move(text)) {}
   explicit command_id(const uuid& id) : value(to_string(id)) {}
+  /// @}
 
   friend bool operator==(const command_id&, const command_id&) = default;
 };
@@ -76,6 +80,7 @@ struct command_id {
 /// Sent after a command, demands that the entity is at this version: else it is
 /// answered with `errc::unexpected_version`, see `actual_version`.
 struct expect {
+  /// 0: that nothing has happened to it yet.
   std::uint64_t version = 0;
 
   friend bool operator==(const expect&, const expect&) = default;
@@ -86,6 +91,7 @@ struct expect {
 ///   self->request(accounts, 10s, id, deposit{5},
 ///                 envelope{.id = "transfer-17", .expected_version = 3});
 struct envelope {
+  /// Demands nothing of the version.
   static constexpr std::int64_t any_version = -1;
 
   /// See `command_id`; empty: none.
@@ -94,8 +100,11 @@ struct envelope {
   std::int64_t expected_version = any_version;
   /// Stored with the events, see `trace`.
   std::string correlation_id = {};
+  /// See `correlation_id`.
+  /// @{
   std::string causation_id = {};
   std::string traceparent = {};
+  /// @}
 
   friend bool operator==(const envelope&, const envelope&) = default;
 };
@@ -104,6 +113,7 @@ struct envelope {
 /// `(message, delivery_id)`. The same one comes again where the message does,
 /// since nobody could know whether the first one had arrived.
 struct delivery_id {
+  /// Unique in the journal.
   std::string value;
 
   friend bool operator==(const delivery_id&, const delivery_id&) = default;

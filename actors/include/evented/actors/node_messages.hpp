@@ -15,9 +15,13 @@ namespace evented {
 
 /// What a node knows of its cluster.
 struct cluster_state {
+  /// One node of the cluster.
   struct node {
+    /// See `cluster_options::name`.
     std::string name;
+    /// Drawn anew at every start.
     uuid incarnation;
+    /// How far it is in joining or leaving.
     node_state state = node_state::joining;
     /// How many shards it owns, by what this node knows.
     std::uint16_t shards = 0;
@@ -25,9 +29,13 @@ struct cluster_state {
     bool linked = false;
   };
 
+  /// See `cluster_options::cluster`.
   std::string cluster;
+  /// This node.
+  /// @{
   std::string name;
   uuid incarnation;
+  /// @}
   /// Whether its last sign of life is young enough for its shards to be its own.
   bool alive = false;
   /// Those alive, in the order of their names.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <evented/actors/address_book.hpp>
 #include <evented/actors/messages.hpp>
 #include <evented/actors/metrics.hpp>
 #include <evented/actors/seam.hpp>
@@ -31,6 +32,7 @@ struct delivery_policy {
   /// How long to wait after the first failed attempt. Twice as long after each
   /// further one, but never longer than `longest_pause`.
   std::chrono::milliseconds first_pause{100};
+  /// See `first_pause`.
   std::chrono::milliseconds longest_pause{60'000};
   /// How many messages may be on their way at once.
   std::size_t max_in_flight = 64;
@@ -82,6 +84,8 @@ struct outbox_settings {
   std::string type_name;
   delivery_policy policy;
   std::map<std::string, caf::actor> targets;
+  /// Whom `targets` need not name.
+  std::shared_ptr<const address_book> regions;
   std::function<courier(caf::actor_system&, const claimed_message&)> unpack;
 };
 

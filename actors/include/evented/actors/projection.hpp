@@ -19,14 +19,17 @@ namespace evented {
 /// database is to blame for (a lost connection, a deadlock, no resources) is
 /// tried again until it works and never counts.
 struct error_strategy {
+  /// What comes after the last attempt.
   enum class action : std::uint8_t { retry, stop, skip, park };
 
+  /// See `action`.
   action last = action::retry;
   /// How often to try before the last resort.
   unsigned attempts = 1;
   /// Attempts are apart by a random time of up to twice as long as before,
   /// between these (M. Brooker, "Exponential Backoff And Jitter", 2015).
   std::chrono::milliseconds min_delay{100};
+  /// See `min_delay`.
   std::chrono::milliseconds max_delay{10'000};
 
   /// Tries again for ever. Health is red meanwhile.
@@ -48,6 +51,7 @@ struct error_strategy {
     return {action::park, attempts};
   }
 
+  /// @param attempts see there
   error_strategy(action last = action::retry, unsigned attempts = 1)
     : last(last), attempts(attempts) {
     // nop
@@ -60,6 +64,7 @@ struct projection_options {
   start_position start = from_beginning{};
   /// How many runners share the slices at first; `control::rescale` changes it.
   std::uint16_t ranges = 1;
+  /// What becomes of an event that its handler cannot handle.
   error_strategy on_error = error_strategy::retry();
   /// The most events that one transaction handles.
   std::size_t max_batch = 1000;

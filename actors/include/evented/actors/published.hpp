@@ -11,25 +11,34 @@ namespace evented {
 /// An event on its way to the consumer of a subscription, on any node. See
 /// `decode`.
 struct published_event {
+  /// The type of its entity.
   std::string type_name;
   /// As `to_string(entity_id)` writes it.
   std::string id;
+  /// The place in the history of its entity.
   std::uint64_t version = 0;
+  /// The place in the whole journal.
   std::uint64_t seq_no = 0;
+  /// As it is stored, so perhaps that of an old shape.
+  /// @{
   std::string name;
   std::int32_t schema_version = 1;
+  /// @}
   /// Microseconds since 1970, UTC.
   std::int64_t created_at_us = 0;
   /// JSON, or the bytes of the binary codec.
   bool binary = false;
+  /// See `binary`.
   std::string payload;
   /// JSON, empty where there is none.
   std::string metadata;
+  /// What the event was tagged with.
   std::vector<std::string> tags;
 };
 
 /// Some events of a subscription, in the order of seq_no.
 struct event_batch {
+  /// At least one.
   std::vector<published_event> events;
   /// What to acknowledge once all of them are done with.
   std::uint64_t up_to = 0;
@@ -37,6 +46,7 @@ struct event_batch {
 
 /// Says that a consumer is done with every event up to this one.
 struct ack {
+  /// From `event_batch::up_to`.
   std::uint64_t up_to = 0;
 };
 

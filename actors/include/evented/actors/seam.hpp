@@ -50,10 +50,13 @@ namespace evented {
 /// Names a field for `inspect_object`.
 template <class T>
 struct field_ref {
+  /// Its name in texts and in CAF's own formats.
   const char* name;
+  /// The field itself; for the duration of the call.
   T& value;
 };
 
+/// Names the field `value`, for `inspect_object`.
 template <class T>
 field_ref<T> field(const char* name, T& value) {
   return {name, value};
@@ -135,6 +138,20 @@ void request(caf::event_based_actor* self, const caf::actor& dest,
   self->mail(std::forward<Ts>(xs)...)
     .request(dest, timeout)
     .then(std::move(f), std::move(g));
+#endif
+}
+
+/// The same for a thread that is no actor, which waits for the answer.
+template <class Self, class F, class G, class... Ts>
+void request_and_wait(Self& self, const caf::actor& dest,
+                      std::chrono::milliseconds timeout, F f, G g, Ts&&... xs) {
+#if EVENTED_CAF < 10000
+  self->request(dest, timeout, std::forward<Ts>(xs)...)
+    .receive(std::move(f), std::move(g));
+#else
+  self->mail(std::forward<Ts>(xs)...)
+    .request(dest, timeout)
+    .receive(std::move(f), std::move(g));
 #endif
 }
 

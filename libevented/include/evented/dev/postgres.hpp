@@ -65,9 +65,12 @@ public:
   /// as soon as it accepts connections.
   explicit postgres(postgres_options opts = {});
 
+  /// Takes over the server of the other one, which must not be used any more.
+  /// @{
   postgres(postgres&& other) noexcept;
 
   postgres& operator=(postgres&& other) noexcept;
+  /// @}
 
   /// Shuts the server down unless others share it.
   ~postgres();

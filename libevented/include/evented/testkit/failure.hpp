@@ -9,17 +9,25 @@ namespace evented::testkit {
 
 /// Where in a test something was checked.
 struct location {
+  /// Empty where it is not known.
   const char* file = "";
+  /// Beginning with 1.
   int line = 0;
 };
 
 /// What a check has found: what was given, what was expected, what came.
 struct failure {
+  /// Where the check is.
   location where;
+  /// What is wrong, in one sentence.
   std::string summary;
+  /// The events of the past, one a line.
   std::vector<std::string> given;
+  /// The commands, one a line.
   std::vector<std::string> when;
+  /// What the check wanted, one event or message a line.
   std::vector<std::string> expected;
+  /// What the handler has decided, in the same form.
   std::vector<std::string> got;
 };
 
@@ -30,6 +38,7 @@ std::string to_string(const failure& x);
 /// begins with the location where one is known.
 class check_failed : public std::logic_error {
 public:
+  /// @param x see `to_string`
   explicit check_failed(const failure& x);
 };
 

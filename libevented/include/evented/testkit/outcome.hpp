@@ -48,9 +48,12 @@ class [[nodiscard]] outcome {
 public:
   // -- member types -----------------------------------------------------------
 
+  /// What the handler returns, replies with and stores.
+  /// @{
   using result_type = detail::result<E, C>;
   using reply_type = typename result_type::reply_type;
   using event_list = typename result_type::event_list;
+  /// @}
 
   // -- constructors -----------------------------------------------------------
 
@@ -106,6 +109,7 @@ public:
     return *this;
   }
 
+  /// The same for this value.
   template <class R>
   outcome& then_rejected(const R& why) {
     auto* value = rejection<R>();
@@ -224,6 +228,7 @@ public:
     return sends<M>({target}, value_of(expected));
   }
 
+  /// The same for a condition.
   template <class M, std::invocable<const M&> F>
   outcome& then_sends(std::string_view target, F expected) {
     return sends<M>({target}, condition_on<M>(std::move(expected)));
@@ -237,6 +242,7 @@ public:
                     value_of(expected));
   }
 
+  /// The same for a condition.
   template <class Other, class M, std::invocable<const M&> F>
   outcome& then_sends_to(typename Other::id_type id, F expected) {
     return sends<M>({Other::type_name, entity_id{std::move(id)}},

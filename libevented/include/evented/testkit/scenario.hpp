@@ -20,6 +20,7 @@ public:
 
   scenario() { static_assert(check_entity<E>()); }
 
+  /// For `outcome::when`.
   explicit scenario(detail::story<E> from) : story_(std::move(from)) {
     // nop
   }
@@ -42,6 +43,7 @@ public:
     return std::move(*this);
   }
 
+  /// The same on a copy.
   template <class... Events>
   scenario given(Events&&... events) const& {
     return scenario{*this}.given(std::forward<Events>(events)...);
@@ -88,6 +90,7 @@ public:
     return decide(std::move(story_), std::move(cmd), {file, line});
   }
 
+  /// The same on a copy.
   template <class C>
   auto when(C cmd, const char* file = __builtin_FILE(),
             int line = __builtin_LINE()) const& {
