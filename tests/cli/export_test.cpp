@@ -262,6 +262,10 @@ TEST_F(cli_export, is_not_taken_where_it_is_damaged) {
   EXPECT_EQ(attempt(""), 2);
   EXPECT_EQ(attempt("nonsense\n"), 2);
   EXPECT_EQ(attempt("{\"evented_export\": 99}\n"), 2);
+  // What nests so deeply that nobody should walk through it.
+  auto deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  EXPECT_EQ(attempt(text.substr(0, text.find('}')) + ",\"x\":" + deep + "}\n"),
+            2);
   // Without its last line; in the middle of a line; with a line less.
   EXPECT_EQ(attempt(text.substr(0, text.rfind("{\"end\""))), 1);
   EXPECT_EQ(attempt(text.substr(0, text.size() / 2)), 1);
@@ -277,6 +281,24 @@ TEST_F(cli_export, is_not_taken_where_it_is_damaged) {
   fs::resize_file(file("x.zst"), fs::file_size(file("x.zst")) - 10);
   EXPECT_EQ(import_into(fresh_journal().schema, {file("x.zst")}).code, 1);
   EXPECT_EQ(import_into(fresh_journal().schema, {file("none")}).code, 6);
+}
+
+TEST_F(cli_export, does_not_go_on_with_a_damaged_state) {
+  fill();
+  auto attempt = [&](const std::string& state) {
+    std::ofstream{file("x.part")} << "{}\n";
+    std::ofstream{file("x.part.state")} << state;
+    auto x = run({"export", file("x"), "--resume"});
+    EXPECT_FALSE(fs::exists(file("x")));
+    return x.code;
+  };
+  EXPECT_EQ(attempt(""), 5);
+  EXPECT_EQ(attempt("[1]"), 5);
+  EXPECT_EQ(attempt(R"({"bytes":-1,"state":"{}"})"), 5);
+  // More than there is.
+  EXPECT_EQ(attempt(R"({"bytes":4000,"state":"{}"})"), 5);
+  EXPECT_EQ(attempt(R"({"bytes":3,"state":"nonsense"})"), 1);
+  EXPECT_EQ(attempt(R"({"bytes":3,"state":"{\"after\":\"1\"}"})"), 1);
 }
 
 TEST_F(cli_export, is_imported_on_after_a_crash) {

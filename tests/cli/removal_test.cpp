@@ -5,6 +5,7 @@
 #include <evented/store.hpp>
 
 #include <filesystem>
+#include <fstream>
 
 using namespace std::literals;
 
@@ -168,6 +169,26 @@ TEST_F(cli_removal, asks_before_it_archives) {
   EXPECT_EQ(archive({"--id", "a", "--to", file("x")}).code, 5);
   EXPECT_EQ(archive({"--id", "a", "--to", file("x"), "--resume"}).code, 0);
   EXPECT_EQ(journal(), "account/b 1-3, order/a 1-2");
+}
+
+TEST_F(cli_removal, does_not_go_on_with_a_damaged_copy) {
+  auto attempt = [&](const std::string& line) {
+    std::ofstream{file("x")} << line << '\n';
+    return archive({"--id", "a", "--to", file("x"), "--resume"});
+  };
+  for (std::string line :
+       {R"({"entity":)", R"({"entity":{}})", R"({"entity":[1]})",
+        R"({"entity":{"type":"account","id":7,"version":5}})",
+        R"({"entity":{"type":"account","id":"a","version":-5}})",
+        // The database would take this for another one.
+        R"({"entity":{"type":"account","id":"a\u0000b","version":5}})"}) {
+    auto x = attempt(line);
+    EXPECT_EQ(x.code, 1) << line << x.err;
+    EXPECT_NE(x.err.find("is damaged"), std::string::npos) << x.err;
+  }
+  EXPECT_EQ(attempt(R"({"entity":{"type":"order","id":"a","version":2}})").code,
+            2);
+  EXPECT_EQ(journal(), all);
 }
 
 TEST_F(cli_removal, leaves_an_entity_alone_that_has_moved_on_since_the_copy) {

@@ -124,6 +124,17 @@ TEST_F(cli_serve, does_what_the_verbs_do_and_writes_it_down) {
             std::string::npos);
 }
 
+TEST_F(cli_serve, takes_no_number_for_an_event_that_none_can_have) {
+  park();
+  serve();
+  for (json number : {json(0), json(-2), json("2"), json(2.5), json(),
+                      json(9'223'372'036'854'775'808U)})
+    post("/api/letters/drop",
+         {{"projection", "totals"}, {"seq_no", number}, {"confirm", "totals"}},
+         400);
+  EXPECT_EQ(get("/api/letters")["letters"].size(), 2U);
+}
+
 TEST_F(cli_serve, asks_the_program_that_runs_the_projection) {
   serve();
   std::thread program{[this] {

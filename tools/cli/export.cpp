@@ -3,6 +3,7 @@
 #include "core/line_file.hpp"
 #include "core/operation.hpp"
 #include "core/progress.hpp"
+#include "core/saved.hpp"
 #include "core/tables.hpp"
 #include "core/text.hpp"
 #include "core/verb.hpp"
@@ -23,28 +24,8 @@ struct export_options {
   bool resume = false;
 };
 
-/// How far an export is: what its file says beside it.
-struct export_state {
-  /// The events up to this number are in the file.
-  std::uint64_t after = 0;
-  /// The frontier when it began: what came later is not in the file.
-  std::uint64_t up_to = 0;
-  std::uint64_t events = 0;
-  std::string schema;
-
-  [[nodiscard]] std::string dump() const {
-    return json{{"after", after},
-                {"up_to", up_to},
-                {"events", events},
-                {"schema", schema}}
-      .dump();
-  }
-};
-
 export_state read_state(const std::string& text, const journal& x) {
-  auto found = json::parse(text);
-  export_state result{found["after"], found["up_to"], found["events"],
-                      found["schema"]};
+  auto result = read_export_state(text);
   if (result.schema != x.options.schema)
     throw failure(exit_code::refused,
                   "that file was begun with the journal in schema \""

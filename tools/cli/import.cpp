@@ -4,6 +4,7 @@
 #include "core/line_file.hpp"
 #include "core/operation.hpp"
 #include "core/progress.hpp"
+#include "core/saved.hpp"
 #include "core/text.hpp"
 #include "core/verb.hpp"
 
@@ -46,14 +47,6 @@ exit_code report(const globals& how, json counts, double seconds) {
                 "this was not all; go on with --resume");
 }
 
-/// Returns a last line: what stands in it, or null where `line` is another.
-json end_of(std::string_view line) {
-  if (!line.starts_with("{\"end\":"))
-    return nullptr;
-  auto found = json::parse(line, nullptr, false);
-  return found.is_object() && found["end"].is_object() ? found["end"] : json();
-}
-
 /// Takes all lines but the first, and returns what the last one says.
 json take_lines(line_reader& from, importer& to, progress& bar,
                 const std::string& file) {
@@ -63,7 +56,7 @@ json take_lines(line_reader& from, importer& to, progress& bar,
     if (!end.is_null())
       throw failure(exit_code::fault,
                     "there is something behind the end of " + file);
-    end = end_of(line);
+    end = read_end(line);
     if (end.is_null())
       to.add(line);
     bar.add();
@@ -81,7 +74,7 @@ exit_code import_file(const globals& how, const import_options& options) {
   std::string_view line;
   if (!from.next(line))
     throw failure(exit_code::usage, options.file + " is empty");
-  importer to{how, json::parse(line, nullptr, false), options.resume};
+  importer to{how, read_json(line), options.resume};
   progress bar{"lines", 0};
   json counts;
   logged(to.target(), "import", {{"file", options.file}}, [&] {

@@ -1,5 +1,6 @@
 #include "core/text.hpp"
 #include "core/verb.hpp"
+#include "serve/address.hpp"
 #include "serve/dashboard.hpp"
 
 #include <spdlog/spdlog.h>
@@ -24,22 +25,6 @@ struct serve_options {
   std::vector<std::string> applications;
 };
 
-void read_address(serve_options& options) {
-  auto& text = options.listen;
-  auto colon = text.rfind(':');
-  auto& host = options.to.host;
-  host = text.substr(0, colon);
-  auto port = colon == std::string::npos ? "" : text.substr(colon + 1);
-  if (host.starts_with('[') && host.ends_with(']'))
-    host = host.substr(1, host.size() - 2);
-  if (host.empty() || port.empty() || port.size() > 5
-      || port.find_first_not_of("0123456789") != std::string::npos
-      || std::stoi(port) > 65535)
-    throw failure(exit_code::usage,
-                  "\"" + visible(text) + "\" is no address: HOST:PORT");
-  options.to.port = std::stoi(port);
-}
-
 void read_token(serve_options& options) {
   if (options.token_file.empty()) {
     auto* token = std::getenv("EVENTED_TOKEN");
@@ -57,7 +42,9 @@ void read_token(serve_options& options) {
 }
 
 exit_code serve(const globals& how, serve_options options) {
-  read_address(options);
+  auto where = read_address(options.listen);
+  options.to.host = where.host;
+  options.to.port = where.port;
   read_token(options);
   for (auto& url : options.applications)
     options.to.asked.push_back(parse_application(url));

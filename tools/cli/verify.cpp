@@ -22,33 +22,21 @@ struct verify_options {
   std::uint64_t most = 100;
 };
 
-/// Reads what `place_text` has written.
-entity_place read_place(const journal& x, const std::string& text) {
+/// Returns the place that the command line names, the first one where it names
+/// none.
+entity_place place_of(const journal& x, const std::string& text) {
   if (text.empty())
     return {};
-  auto place = json::parse(text, nullptr, false);
-  if (!place.is_array() || place.empty() || place.size() > 2
-      || !place[0].is_string() || (place.size() == 2 && !place[1].is_string()))
-    throw failure(exit_code::usage,
-                  "--from takes what an interrupted verify has said, as "
-                  "'[\"account\",\"<id>\"]', or '[\"account\"]'");
-  entity_place result{place[0], {}};
+  auto result = read_place(text);
   check_type_name(result.type);
-  if (place.size() == 2)
-    result.id = to_string(x.id(place[1]));
+  if (result.id)
+    result.id = to_string(x.id(*result.id));
   return result;
-}
-
-std::string place_text(const entity_place& x) {
-  json place{x.type};
-  if (x.id)
-    place.push_back(*x.id);
-  return place.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 exit_code verify(const globals& how, const verify_options& options) {
   auto x = open_journal(how);
-  auto from = read_place(x, options.from);
+  auto from = place_of(x, options.from);
   watch_interrupts();
   read_by_index(x.db);
   faults found{how.json, options.most};

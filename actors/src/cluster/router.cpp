@@ -1,5 +1,7 @@
 #include "cluster/router.hpp"
 
+#include "cluster/contents.hpp"
+
 #include <algorithm>
 
 namespace evented::detail {
@@ -110,16 +112,8 @@ void router::on_message(caf::message x) {
 
 void router::on_forward(wire::forward& x) {
   auto promise = make_response_promise();
-  caf::message content;
-  auto readable = x.content.size() <= settings_.max_message_bytes;
-  try {
-    readable = readable
-               && seam::from_wire(system(), x.content, content) == caf::none
-               && !content.empty();
-  } catch (const std::exception&) {
-    readable = false;
-  }
-  if (!readable) {
+  auto content = read_content(system(), x, settings_.max_message_bytes);
+  if (!content) {
     promise.deliver(evented::make_error(
       errc::unknown_command,
       settings_.type_name + ": a node cannot read this message of "
@@ -127,13 +121,13 @@ void router::on_forward(wire::forward& x) {
         + " bytes; let all nodes run the same program with the same options"));
     return;
   }
-  auto to = settings_.look(content);
+  auto to = settings_.look(*content);
   if (to && valid(to->id)
       && !is_here(shard_of(slice_of(to->id), settings_.shards))) {
     promise.deliver(wire::not_here{});
     return;
   }
-  promise.delegate(region_, std::move(content));
+  promise.delegate(region_, std::move(*content));
 }
 
 void router::on_routing(std::shared_ptr<const routing> now) {
@@ -142,12 +136,13 @@ void router::on_routing(std::shared_ptr<const routing> now) {
   std::vector<std::uint64_t> moved;
   for (auto& [number, x] : in_flight_) {
     auto& nodes = routing_->nodes;
+    auto& sent_to = x.link;
     auto link = link_of(x.shard);
     if (std::none_of(nodes.begin(), nodes.end(),
-                     [&](auto& node) { return node.link == x.link; }))
+                     [&](auto& node) { return node.link == sent_to; }))
       lost.push_back(number);
     else if (x.repeatable && (is_here(x.shard) || link != nullptr)
-             && link != x.link)
+             && link != sent_to)
       moved.push_back(number);
   }
   lost.insert(lost.end(), moved.begin(), moved.end());

@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 namespace evented::test {
@@ -20,6 +22,18 @@ struct leaky {
 template <class Inspector>
 auto inspect(Inspector& f, leaky& x) {
   return inspect_object(f, x, "leaky", field("kept", x.kept));
+}
+
+/// Has numbers that arithmetic does not treat as others.
+struct measure {
+  double value = 0;
+  float rough = 0;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, measure& x) {
+  return inspect_object(f, x, "measure", field("value", x.value),
+                        field("rough", x.rough));
 }
 
 /// Has nothing but `inspect`, and changes whenever it is written or read.
@@ -48,10 +62,13 @@ CAF_BEGIN_TYPE_ID_BLOCK(wire, 260)
 
 CAF_ADD_TYPE_ID(wire, (evented::test::leaky))
 CAF_ADD_TYPE_ID(wire, (evented::test::restless))
+CAF_ADD_TYPE_ID(wire, (evented::test::measure))
 
 CAF_END_TYPE_ID_BLOCK(wire)
 
 using namespace evented::test;
+
+namespace seam = evented::seam;
 
 using evented::testkit::check_failed;
 using evented::testkit::check_wire;
@@ -70,6 +87,28 @@ TEST_F(wire, passes_messages_that_survive) {
              insufficient{7}, refused{"no"}, restless{}, std::uint64_t{4},
              std::string{"a reply"}, evented::accepted{1, 2},
              evented::uuid::v7());
+}
+
+TEST_F(wire, keeps_every_number) {
+  using double_limits = std::numeric_limits<double>;
+  using float_limits = std::numeric_limits<float>;
+  for (auto x :
+       {measure{double_limits::infinity(), float_limits::infinity()},
+        measure{-double_limits::infinity(), -float_limits::infinity()},
+        measure{double_limits::quiet_NaN(), float_limits::quiet_NaN()},
+        measure{double_limits::denorm_min(), float_limits::denorm_min()},
+        measure{double_limits::max(), float_limits::lowest()},
+        measure{-0.0, -0.0F}, measure{0.1, 0.1F}}) {
+    std::string bytes;
+    ASSERT_EQ(seam::to_wire(sys, caf::make_message(x), bytes), caf::none);
+    caf::message copy;
+    ASSERT_EQ(seam::from_wire(sys, bytes, copy), caf::none);
+    auto& y = seam::get<measure>(copy, 0);
+    EXPECT_EQ(std::bit_cast<std::uint64_t>(x.value),
+              std::bit_cast<std::uint64_t>(y.value));
+    EXPECT_EQ(std::bit_cast<std::uint32_t>(x.rough),
+              std::bit_cast<std::uint32_t>(y.rough));
+  }
 }
 
 TEST_F(wire, reports_all_that_is_wrong_at_once) {

@@ -2,6 +2,7 @@
 
 #include "faults.hpp"
 #include "journal.hpp"
+#include "place.hpp"
 #include "progress.hpp"
 
 #include <cstdint>
@@ -9,13 +10,6 @@
 #include <string>
 
 namespace evented::cli {
-
-/// A place among the entities of a journal, in the order of types and IDs.
-struct entity_place {
-  std::string type;
-  /// Nothing: before the first one.
-  std::optional<std::string> id;
-};
 
 /// What `check_events` has looked at.
 struct checked_events {

@@ -3,6 +3,7 @@
 #include "detail/conninfo.hpp"
 #include "detail/schema.hpp"
 #include "failure.hpp"
+#include "saved.hpp"
 #include "tables.hpp"
 #include "text.hpp"
 
@@ -50,30 +51,10 @@ journal open_target(const globals& how, const json& header) {
   return found;
 }
 
-bool valid_header(const json& x) {
-  auto text = [&x](const char* key, std::initializer_list<const char*> known) {
-    return x.contains(key)
-           && std::any_of(known.begin(), known.end(),
-                          [&](auto* k) { return x[key] == k; });
-  };
-  return x.is_object() && x.contains("evented_export")
-         && x["evented_export"] == export_format
-         && text("ids", {"uuid", "text", "bigint"})
-         && text("payloads", {"json", "binary"}) && x.contains("last_number")
-         && x["last_number"].is_number_unsigned();
-}
-
-const json& checked(const json& header) {
-  if (!valid_header(header))
-    throw failure(exit_code::usage,
-                  "this is no export of evented, or one of a newer version");
-  return header;
-}
-
 } // namespace
 
 importer::importer(const globals& how, const json& header, bool resume)
-  : x_(open_target(how, checked(header))), header_(header) {
+  : x_(open_target(how, check_header(header))), header_(header) {
   prepare(resume);
 }
 

@@ -12,6 +12,13 @@ namespace evented::cli {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// PostgreSQL takes no longer one, and a few bytes may unpack to any length.
+constexpr std::size_t longest_line = 1024 * 1024 * 1024;
+
+} // namespace
+
 class line_reader::impl {
 public:
   explicit impl(const fs::path& file) : file_(file), in_(ZSTD_DStreamInSize()) {
@@ -30,14 +37,17 @@ public:
 
   bool next(std::string_view& line) {
     for (;;) {
-      auto end = text_.find('\n', from_);
+      auto end = text_.find('\n', searched_);
       if (end != std::string::npos) {
         line = std::string_view{text_}.substr(from_, end - from_);
-        from_ = end + 1;
+        from_ = searched_ = end + 1;
         return true;
       }
       text_.erase(0, from_);
       from_ = 0;
+      searched_ = text_.size();
+      if (searched_ > longest_line)
+        damaged("no line is that long");
       if (!read_more()) {
         if (!text_.empty() || in_frame_)
           damaged("it ends in the middle");
@@ -106,6 +116,8 @@ private:
   bool pending_ = false;
   std::string text_;
   std::size_t from_ = 0;
+  /// There is no end of a line from `from_` up to here.
+  std::size_t searched_ = 0;
 };
 
 line_reader::line_reader(const fs::path& file)

@@ -1,12 +1,12 @@
 #include "failure.hpp"
 #include "line_file.hpp"
-
-#include <nlohmann/json.hpp>
+#include "saved.hpp"
 
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <iterator>
 #include <system_error>
 #include <unistd.h>
 #include <vector>
@@ -117,8 +117,7 @@ public:
     auto fresh = state_of(file_).string() + ".new";
     {
       std::ofstream out{fresh};
-      out << nlohmann::json{{"bytes", written_}, {"state", state}}.dump()
-          << '\n';
+      out << part_state{written_, state}.dump() << '\n';
       if (!out.flush())
         fail(fresh, "cannot write");
     }
@@ -182,20 +181,19 @@ line_writer::line_writer(const fs::path& file) {
 
 line_writer::line_writer(const fs::path& file, std::string& state) {
   std::ifstream in{state_of(file)};
-  auto found = nlohmann::json::parse(in, nullptr, false);
-  if (!in || !found.is_object() || !found["bytes"].is_number_unsigned()
-      || !found["state"].is_string() || !fs::exists(part_of(file)))
+  std::string text{std::istreambuf_iterator<char>{in}, {}};
+  auto found = read_part_state(text);
+  if (!found || !fs::exists(part_of(file)))
     throw failure(exit_code::refused, "there is nothing to go on with: no "
                                         + part_of(file).string()
                                         + " with its .state");
-  auto size = found["bytes"].get<std::uint64_t>();
-  if (fs::file_size(part_of(file)) < size)
+  if (fs::file_size(part_of(file)) < found->bytes)
     throw failure(exit_code::refused,
                   part_of(file).string()
                     + " is shorter than its .state says; begin anew");
-  state = found["state"].get<std::string>();
+  state = found->state;
   impl_ = std::make_unique<impl>(file, true);
-  impl_->go_on_at(size);
+  impl_->go_on_at(found->bytes);
 }
 
 line_writer::~line_writer() = default;

@@ -4,6 +4,7 @@
 #include "line_file.hpp"
 #include "operation.hpp"
 #include "progress.hpp"
+#include "saved.hpp"
 #include "tables.hpp"
 #include "text.hpp"
 
@@ -121,13 +122,13 @@ void for_each_copied(const removal_options& how,
   line_reader from{how.file};
   std::string_view line;
   while (from.next(line)) {
-    if (!line.starts_with("{\"entity\":"))
+    auto x = read_copied(line);
+    if (!x)
       continue;
-    auto x = json::parse(line)["entity"];
-    if (x["type"] != how.type)
+    if (x->type != how.type)
       throw failure(exit_code::usage,
                     how.file + " holds entities of another type");
-    f({x["id"], x["version"], {}});
+    f({x->id, static_cast<std::int64_t>(x->version), {}});
   }
 }
 

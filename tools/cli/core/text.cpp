@@ -52,15 +52,19 @@ void append_time(std::string& to, std::int64_t micros) {
   // Many events in a row have the same day.
   constexpr std::int64_t a_day = 86'400'000'000;
   constexpr std::int64_t epoch = 10'957; // 2000-01-01, in days since 1970
-  auto days_since = micros / a_day - (micros % a_day < 0 ? 1 : 0);
-  auto rest = micros - days_since * a_day;
-  year_month_day date{sys_days{days{days_since + epoch}}};
+  // After 400 years the calendar is the same, and what chrono has of years ends
+  // with 32767.
+  constexpr std::int64_t cycle = 146'097;
+  auto rest = micros % a_day + (micros % a_day < 0 ? a_day : 0);
+  auto day = micros / a_day - (micros % a_day < 0 ? 1 : 0) + epoch;
+  auto cycles = day / cycle - (day % cycle < 0 ? 1 : 0);
+  year_month_day date{sys_days{days{day - cycles * cycle}}};
   char text[40];
   auto put = [&text](int at, std::int64_t value, int digits) {
     for (int i = digits - 1; i >= 0; --i, value /= 10)
       text[at + i] = static_cast<char>('0' + value % 10);
   };
-  auto year = static_cast<int>(date.year());
+  auto year = static_cast<int>(date.year()) + 400 * cycles;
   if (year < 1 || year > 9999) {
     to += fmt::format("{}-{:02}-{:02}", year, unsigned{date.month()},
                       unsigned{date.day()});

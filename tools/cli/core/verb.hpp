@@ -40,6 +40,9 @@ void on(CLI::App* verb, action& chosen, std::shared_ptr<Options> options, F f) {
   });
 }
 
+/// Adds all verbs to `app`, and the options that each of them has.
+void add_everything(CLI::App& app, globals& how, action& chosen);
+
 // One file each, of the same name.
 
 void add_archive(CLI::App& app, action& chosen);

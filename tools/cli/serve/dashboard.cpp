@@ -1,5 +1,6 @@
 #include "dashboard.hpp"
 
+#include "asked.hpp"
 #include "core/failure.hpp"
 #include "core/text.hpp"
 #include "evented_assets.hpp"
@@ -217,9 +218,7 @@ void dashboard::change(const request& from, response& to) {
     if (options_.read_only)
       throw failure(exit_code::refused,
                     "this dashboard was started with --read-only");
-    auto what = json::parse(from.body, nullptr, false);
-    if (!what.is_object())
-      throw failure(exit_code::usage, "the body is no JSON object");
+    auto what = read_body(from.body);
     auto f = changes().at(from.path);
     put(to, journals_.with([&](journal& x) {
       x.on_behalf_of = from.remote_addr;
@@ -230,11 +229,8 @@ void dashboard::change(const request& from, response& to) {
 }
 
 void dashboard::log_in(const request& from, response& to) {
-  auto what = json::parse(from.body, nullptr, false);
-  auto token = what.is_object() ? what.find("token") : what.end();
-  auto cookie = what.is_object() && token != what.end() && token->is_string()
-                  ? guard_.open(token->get<std::string>())
-                  : std::string{};
+  auto token = token_of(from.body);
+  auto cookie = token.empty() ? std::string{} : guard_.open(token);
   if (cookie.empty()) {
     refuse(from, to, 401, "this is not the token");
     return;

@@ -1,5 +1,6 @@
 #include "pages.hpp"
 
+#include "asked.hpp"
 #include "core/clusters.hpp"
 #include "core/description.hpp"
 #include "core/event_pages.hpp"
@@ -9,10 +10,7 @@
 #include "core/projections.hpp"
 #include "core/text.hpp"
 
-#include <evented/utf8.hpp>
-
 #include <algorithm>
-#include <charconv>
 
 namespace evented::cli {
 
@@ -21,47 +19,12 @@ namespace {
 using httplib::Request;
 using nlohmann::json;
 
-/// One page of anything.
-constexpr std::uint64_t most_rows = 200;
-
 /// Of payloads in a list, and of one that is shown alone.
 constexpr std::size_t short_payload = 4096;
 constexpr std::size_t long_payload = 1024 * 1024;
 
 /// With more events, their number is an estimate: nobody waits for a page.
 constexpr std::int64_t most_counted = 200'000;
-
-// -- what is asked for --------------------------------------------------------
-
-std::string text(const Request& from, const char* name) {
-  auto result = from.get_param_value(name);
-  if (!valid_text(result))
-    throw failure(exit_code::usage, std::string{name} + " is no text");
-  return result;
-}
-
-std::uint64_t number(const Request& from, const char* name,
-                     std::uint64_t otherwise) {
-  auto value = text(from, name);
-  if (value.empty())
-    return otherwise;
-  std::int64_t result = 0;
-  auto [end, wrong]
-    = std::from_chars(value.data(), value.data() + value.size(), result);
-  if (wrong != std::errc{} || end != value.data() + value.size() || result < 0)
-    throw failure(exit_code::usage, std::string{name} + " is no number");
-  return static_cast<std::uint64_t>(result);
-}
-
-std::uint64_t limit(const Request& from) {
-  return std::clamp<std::uint64_t>(number(from, "limit", 50), 1, most_rows);
-}
-
-std::string type_name(const Request& from) {
-  auto result = text(from, "type");
-  check_type_name(result);
-  return result;
-}
 
 // -- events -------------------------------------------------------------------
 

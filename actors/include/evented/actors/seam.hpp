@@ -36,10 +36,13 @@
 #include <caf/anon_mail.hpp>
 #endif
 
+#include <bit>
 #include <chrono>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -62,6 +65,47 @@ field_ref<T> field(const char* name, T& value) {
   return {name, value};
 }
 
+#if EVENTED_CAF < 1800
+
+namespace detail {
+
+/// A number on its way to another node, or from one, by its bits. CAF 0.17 takes
+/// numbers apart by arithmetic, which has no end for an infinite one and makes
+/// others of NaN and of the smallest ones. The bits of all the rest are the same.
+template <class T>
+struct by_bits {
+  T& value;
+};
+
+template <class Inspector, class T>
+auto inspect(Inspector& f, by_bits<T>& x) {
+  using bits_type
+    = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  auto bits = std::bit_cast<bits_type>(x.value);
+  auto result = f(bits);
+  if constexpr (Inspector::writes_state)
+    x.value = std::bit_cast<T>(bits);
+  return result;
+}
+
+/// Returns what `f` is to see of a field.
+template <class Inspector, class T>
+decltype(auto) shown_to([[maybe_unused]] Inspector& f, T& value) {
+  constexpr auto travels
+    = std::is_same_v<
+        Inspector,
+        caf::serializer> || std::is_same_v<Inspector, caf::deserializer>;
+  if constexpr (travels
+                && (std::is_same_v<T, float> || std::is_same_v<T, double>))
+    return by_bits<T>{value};
+  else
+    return (value);
+}
+
+} // namespace detail
+
+#endif
+
 /// Implements `inspect` for messages, rejections and replies in one line:
 ///
 ///   template <class Inspector>
@@ -74,7 +118,8 @@ auto inspect_object(Inspector& f, [[maybe_unused]] T& x,
                     [[maybe_unused]] const char* type_name,
                     field_ref<Ts>... fields) {
 #if EVENTED_CAF < 1800
-  return f(caf::meta::type_name(type_name), fields.value...);
+  return f(caf::meta::type_name(type_name),
+           detail::shown_to(f, fields.value)...);
 #else
   return f.object(x).fields(f.field(fields.name, fields.value)...);
 #endif
@@ -325,24 +370,30 @@ std::chrono::steady_clock::time_point now(const Self* self) {
 
 // -- serialization ------------------------------------------------------------
 
-/// What goes from one node to another.
-using wire_bytes = caf::binary_serializer::container_type;
+/// What goes from one node to another. No vector: CAF 0.17 makes one as large as
+/// the sender says, whether or not so much has come.
+using wire_bytes = std::string;
 
 /// Appends `msg` to `to` as it is sent to another node.
 inline caf::error to_wire(caf::actor_system& sys, caf::message msg,
                           wire_bytes& to) {
-  caf::binary_serializer sink{sys, to};
+  caf::binary_serializer::container_type bytes;
+  caf::binary_serializer sink{sys, bytes};
 #if EVENTED_CAF < 1800
-  return inspect(sink, msg);
+  if (auto err = inspect(sink, msg))
+    return err;
 #else
-  return sink.apply(msg) ? caf::error{} : sink.get_error();
+  if (!sink.apply(msg))
+    return sink.get_error();
 #endif
+  to.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return {};
 }
 
 /// Reads into `msg` what another node has sent.
 inline caf::error from_wire(caf::actor_system& sys, const wire_bytes& from,
                             caf::message& msg) {
-  caf::binary_deserializer source{sys, from};
+  caf::binary_deserializer source{sys, from.data(), from.size()};
 #if EVENTED_CAF < 1800
   return inspect(source, msg);
 #else
