@@ -13,9 +13,12 @@
 #include <random>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace evented::test::fuzz {
+
+using namespace std::literals;
 
 inline std::vector<std::string> corpus_of(std::string_view name) {
   std::vector<std::string> result;
@@ -34,7 +37,7 @@ inline void vary(std::string& x, std::minstd_rand& random) {
   auto below = [&](std::size_t n) {
     return std::uniform_int_distribution<std::size_t>{0, n - 1}(random);
   };
-  const std::string special{"\0\xff\x80{}[]\",:\\u0-9eN", 19};
+  constexpr auto special = "\0\xff\x80{}[]\",:\\u0-9eN"sv;
   for (auto n = 1 + below(4); n > 0; --n) {
     auto at = below(x.size() + 1);
     auto length = std::min(x.size() - at, below(8));
