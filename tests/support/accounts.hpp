@@ -121,6 +121,14 @@ struct account {
       mix(static_cast<unsigned char>(c));
     mix('\n');
   }
+
+  /// For snapshots.
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(cereal::make_nvp("balance", state.balance),
+            cereal::make_nvp("events", state.events),
+            cereal::make_nvp("digest", state.digest));
+  }
 };
 
 inline decision<account> handle(const deposit& cmd, const account&) {

@@ -76,7 +76,10 @@ int run_node(const std::vector<std::string>& args) {
   caf::actor_system sys{cfg};
   journal entries{sys, where};
   cluster nodes{sys, entries, how};
-  auto accounts = spawn_entities<account>(sys, entries, nodes);
+  entity_options<account> awake;
+  // Histories grow for minutes, and each change of owners has them read.
+  awake.snapshots({.every = 100});
+  auto accounts = spawn_entities<account>(sys, entries, nodes, awake);
   auto view = spawn_view(sys, entries, nodes, where.schema);
   parent{}.tell("port " + std::to_string(nodes.port()));
   auto signal = 0;
