@@ -26,6 +26,9 @@ public:
 
   [[nodiscard]] const std::string& schema() const noexcept { return schema_; }
 
+  /// Returns where the database is.
+  [[nodiscard]] const std::string& url() const noexcept { return url_; }
+
   [[nodiscard]] evented::journal_options options() const;
 
   /// Makes it, with `versions` events for each of `entities` entities, those of

@@ -2,6 +2,7 @@
 // and writes it as JSON.
 
 #include "chart.hpp"
+#include "node_process.hpp"
 #include "report.hpp"
 #include "row.hpp"
 
@@ -115,6 +116,9 @@ int main(int argc, char** argv) {
   app.add_option(
     "--threads", env.threads,
     "The threads of CAF's scheduler (0: as CAF does; default: one per core)");
+  // How this program starts itself again for the rows with nodes.
+  std::vector<std::string> node;
+  app.add_option("--node", node)->expected(2)->group("");
   CLI11_PARSE(app, argc, argv);
   if (how.quick || env.smoke) {
     if (rounds->count() == 0)
@@ -126,7 +130,7 @@ int main(int argc, char** argv) {
   env.duration
     = std::chrono::milliseconds{static_cast<std::int64_t>(1000 * how.seconds)};
   try {
-    return measure(how, env);
+    return node.empty() ? measure(how, env) : bench::run_node(node);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "evented_bench: %s\n", e.what());
     return 1;

@@ -80,6 +80,10 @@ std::unique_ptr<row> make_append_batch();
 /// Returns `append.scaling_N`: N writers against one.
 std::unique_ptr<row> make_append_scaling(unsigned writers);
 
+/// Returns `append.scaling_nodes`: two nodes against one, both with the database
+/// on this machine.
+std::unique_ptr<row> make_append_scaling_nodes();
+
 /// Returns `append.growth`: with ten million events in the table against a
 /// hundred thousand.
 std::unique_ptr<row> make_append_growth();
@@ -119,6 +123,17 @@ std::unique_ptr<row> make_projection_lag_1000();
 /// bare actor.
 std::unique_ptr<row> make_entity_memory();
 
+/// Returns `hop.region`: the median time of one query to an entity that is awake,
+/// against a request to a bare actor.
+std::unique_ptr<row> make_hop_region();
+
+/// Returns `hop.remote`: the same where both are in another process.
+std::unique_ptr<row> make_hop_remote();
+
+/// Returns `nodes.scaling`: queries per second of two nodes with a thread each
+/// against one, where each query takes some time and none needs the database.
+std::unique_ptr<row> make_nodes_scaling();
+
 /// Returns all rows, in the order of the table. A new one is added here.
 inline std::vector<std::unique_ptr<row>> all_rows() {
   std::vector<std::unique_ptr<row>> result;
@@ -130,6 +145,7 @@ inline std::vector<std::unique_ptr<row>> all_rows() {
   result.push_back(make_append_batch());
   result.push_back(make_append_scaling(2));
   result.push_back(make_append_scaling(4));
+  result.push_back(make_append_scaling_nodes());
   result.push_back(make_append_growth());
   result.push_back(make_replay_long());
   result.push_back(make_replay_cold());
@@ -140,6 +156,9 @@ inline std::vector<std::unique_ptr<row>> all_rows() {
   result.push_back(make_projection_lag());
   result.push_back(make_projection_lag_1000());
   result.push_back(make_entity_memory());
+  result.push_back(make_hop_region());
+  result.push_back(make_hop_remote());
+  result.push_back(make_nodes_scaling());
   return result;
 }
 

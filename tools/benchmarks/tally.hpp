@@ -32,6 +32,17 @@ auto inspect(Inspector& f, look& x) {
                                  evented::field("dummy", x.dummy));
 }
 
+/// Asks for an answer that takes a while: so many multiplications.
+struct compute {
+  std::uint64_t rounds = 0;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, compute& x) {
+  return evented::inspect_object(f, x, "bench::compute",
+                                 evented::field("rounds", x.rounds));
+}
+
 struct added {
   std::uint64_t inc = 0;
 
@@ -61,6 +72,7 @@ struct tally {
 
   using id_type = evented::uuid;
   using commands = evented::commands<add, look>;
+  using queries = evented::queries<compute>;
   using events = evented::events<added>;
   using metadata = request_info;
 
@@ -83,11 +95,23 @@ handle(const look&, const tally&) {
   return evented::accept().reply([](const tally& x) { return x.value; });
 }
 
+/// Does what `query` asks for, each step after the one before.
+inline std::uint64_t computed(const compute& query, std::uint64_t seed) {
+  for (std::uint64_t i = 0; i < query.rounds; ++i)
+    seed = (seed ^ i) * 1099511628211u;
+  return seed;
+}
+
+inline std::uint64_t answer(const compute& query, const tally& x) {
+  return computed(query, x.value);
+}
+
 } // namespace bench
 
 CAF_BEGIN_TYPE_ID_BLOCK(bench, 200)
 
 CAF_ADD_TYPE_ID(bench, (bench::add))
 CAF_ADD_TYPE_ID(bench, (bench::look))
+CAF_ADD_TYPE_ID(bench, (bench::compute))
 
 CAF_END_TYPE_ID_BLOCK(bench)
