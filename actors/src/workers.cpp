@@ -44,14 +44,19 @@ public:
 
   caf::behavior make_behavior() override {
     return {[this](append_work& work) {
-      run(*work.batch);
+      auto stored = run(*work.batch);
       seam::send(this, caf::actor_cast<caf::actor>(current_sender()),
                  append_worked{std::move(work.batch)});
+      // Answers first: whoever waits for one is closer than who reads on.
+      if (stored)
+        watch_->committed();
     }};
   }
 
 private:
-  void run(append_batch& batch) {
+  /// Returns whether events were stored.
+  bool run(append_batch& batch) {
+    std::size_t stored = 0;
     batch.pause = false;
     batch.lost = false;
     try {
@@ -67,10 +72,8 @@ private:
       auto commands = count_steps(requests);
       if (!requests.empty() && !session.append(requests))
         batch.pause = is_blocked(requests);
-      if (auto stored = count_stored(requests); stored > 0) {
-        watch_->committed();
-        counts_->events_stored.add(stored);
-      }
+      stored = count_stored(requests);
+      counts_->events_stored.add(stored);
       if (commands > 0) {
         counts_->commit_time.observe(clock::now() - begin);
         counts_->batch_commands.observe(commands);
@@ -81,6 +84,7 @@ private:
       batch.pause = true;
       batch.lost = true;
     }
+    return stored > 0;
   }
 
   /// Returns how many commands this attempt is about.

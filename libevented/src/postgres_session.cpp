@@ -45,6 +45,10 @@ public:
          "$22::text[], $23::bytea[], "
          "$24::integer[], $25::text[], $26::bytea[], $27::timestamptz[], "
          "$28::text[], $29::{id_type}[], $30::bigint[])");
+    name("evented_append_event",
+         "select {schema}.append_event($1::text, $2::{id_type}, $3::bigint, "
+         "$4::smallint, $5::text, $6::integer, $7::uuid, $8::{payload_wire}, "
+         "nullif($9::text, ''))");
     // The lateral sub-selects make the primary keys the only plan.
     const std::string requests
       = "unnest($1::text[], $2::{id_type}[], $3::bigint[], $4::boolean[]) with "
@@ -319,7 +323,8 @@ private:
     try {
       for (int round = 0;; ++round) {
         try {
-          call.take(run(call));
+          if (!store_plain_event(call))
+            call.take(run([&] { return execute(call); }));
           return;
         } catch (const sql_error& e) {
           if (!try_again(e) || round == 2)
@@ -349,7 +354,7 @@ private:
     append_call call{options_, {&one, 1}, 1};
     while (!call.empty()) {
       try {
-        call.take(run(call));
+        call.take(run([&] { return execute(call); }));
       } catch (const connection_lost&) {
         call.mark_sent();
         throw;
@@ -364,13 +369,33 @@ private:
     }
   }
 
-  pqxx::result run(append_call& call) {
+  /// Tries the short way. Returns whether it led to the end; where not, nothing
+  /// was stored, and only the append function can tell why.
+  bool store_plain_event(append_call& call) {
+    if (!call.is_plain_event())
+      return false;
+    auto found = run([&] {
+      return std::apply(
+        [this](const auto&... x) {
+          return db_.call("evented_append_event", x...);
+        },
+        call.event_parameters());
+    });
+    if (found[0][0].is_null())
+      return false;
+    call.take(pq::number(found[0][0]));
+    return true;
+  }
+
+  /// Runs `execute`, which sends one statement, as a transaction of its own.
+  template <class F>
+  pqxx::result run(F&& execute) {
     if (options_.pooler != pooler::transaction)
-      return execute(call);
+      return execute();
     // What a session cannot be trusted to keep is set per transaction.
     begin(options_.statement_timeout);
     try {
-      auto result = execute(call);
+      auto result = execute();
       db_.exec("commit");
       return result;
     } catch (const sql_error&) {

@@ -193,6 +193,7 @@ TEST_F(recorded_shapes, are_filled_in_by_the_migration) {
     append_all(*session, {&x});
   }
   // What the later migrations make, the last one first.
+  exec("drop function SCHEMA.append_event");
   for (auto name :
        {"lock_cluster", "join_cluster", "sync_node", "leave_cluster"})
     exec("drop function SCHEMA."s + name);

@@ -562,7 +562,9 @@ TEST_F(postgres_store,
   // a reason that did not hold then.
   x.steps[0].maybe_sent = true;
   session();
-  db.exec("alter function " + options.schema + ".append rename to gone");
+  for (auto name : {"append"s, "append_event"s})
+    db.exec("alter function " + options.schema + "." + name + " rename to no_"
+            + name);
   EXPECT_FALSE(session().append(batch));
   EXPECT_EQ(x.steps[0].status, append_status::pending);
   EXPECT_FALSE(x.steps[0].message.empty());
@@ -572,7 +574,9 @@ TEST_F(postgres_store,
   EXPECT_TRUE(session().append(batch));
   EXPECT_EQ(y.steps[0].status, append_status::failed);
   EXPECT_EQ(y.steps[0].failure, errc::refused);
-  db.exec("alter function " + options.schema + ".gone rename to append");
+  for (auto name : {"append"s, "append_event"s})
+    db.exec("alter function " + options.schema + ".no_" + name + " rename to "
+            + name);
   batch[0] = &x;
   EXPECT_TRUE(session().append(batch));
   EXPECT_EQ(x.steps[0].status, append_status::stored);

@@ -60,9 +60,12 @@ public:
              + ")");
   }
 
-  /// Takes the lock and inserts. Returns whether the events were stored; a
-  /// conflict draws numbers all the same.
+  /// Takes the lock and inserts, one event as sessions do it with one. Returns
+  /// whether the events were stored; a conflict draws numbers all the same.
   bool append(std::vector<raw_event> events) {
+    if (events.size() == 1)
+      return db_.exec("select " + event_call(events.front()) + " is not null")
+             == "t";
     return db_.exec("select outcome is null from "
                     + append_call(std::move(events)))
            == "t";
@@ -82,6 +85,14 @@ public:
     }
     return schema_ + ".append(" + rows + ", array[" + last + "], array["
            + entity + "], " + no_more_arguments() + ")";
+  }
+
+  /// Returns the call that `append` makes for one event.
+  [[nodiscard]] std::string event_call(const raw_event& x) const {
+    return schema_ + ".append_event('" + x.type + "', '" + x.id + "', "
+           + std::to_string(x.version) + ", "
+           + std::to_string(slice_of(entity_id{x.id}))
+           + "::smallint, 'happened', 1, gen_random_uuid(), '{}', null)";
   }
 
   /// Inserts without taking the lock, so it must be held.

@@ -179,6 +179,29 @@ bool append_call::maybe_sent() const noexcept {
                      [](auto& x) { return x.step->maybe_sent; });
 }
 
+bool append_call::is_plain_event() const noexcept {
+  if (writes_.size() != 1 || !checks_.empty())
+    return false;
+  auto& step = *writes_.front().step;
+  return step.events.size() == 1 && step.events.front().tags.empty()
+         && !step.record && step.messages.empty() && !step.maybe_sent;
+}
+
+std::array<pq::binary, 9> append_call::event_parameters() const {
+  auto& [request, step, entity, opens, proved] = writes_.front();
+  auto& event = step->events.front();
+  return {
+    pq::binary{request->type_name},
+    pq::binary{to_binary(request->id)},
+    pq::binary{to_binary(static_cast<std::int64_t>(step->after + 1))},
+    pq::binary{to_binary(static_cast<std::int16_t>(slice_of(request->id)))},
+    pq::binary{std::string{event.name}},
+    pq::binary{to_binary(event.schema_version)},
+    pq::binary{to_binary(step->append_id)},
+    pq::binary{event.payload},
+    pq::binary{event.metadata}};
+}
+
 std::array<pq::binary, 30> append_call::parameters() const {
   array_builder types{text_oid};
   array_builder ids{oid_of(ids_)};
@@ -380,6 +403,17 @@ void append_call::settle(append_request& request) {
     else if (x.status != pending && x.status != stored)
       broken = true;
   }
+}
+
+void append_call::take(std::uint64_t seq_no) {
+  outcome x;
+  x.request = writes_.front().request;
+  x.step = writes_.front().step;
+  x.status = append_status::stored;
+  x.seq_nos = {seq_no};
+  outcomes all;
+  all.steps.push_back(std::move(x));
+  apply(all);
 }
 
 void append_call::mark_sent() {

@@ -53,6 +53,13 @@ public:
   /// Returns whether an earlier attempt may have stored some of it.
   [[nodiscard]] bool maybe_sent() const noexcept;
 
+  /// Returns whether it is a single event without tags, of a command without an
+  /// ID and messages, that no earlier attempt may have stored.
+  [[nodiscard]] bool is_plain_event() const noexcept;
+
+  /// Returns the parameters of the function that stores a plain event, in order.
+  std::array<pq::binary, 9> event_parameters() const;
+
   /// Returns the parameters of the append function, in order.
   std::array<pq::binary, 30> parameters() const;
 
@@ -73,6 +80,9 @@ public:
     auto x = read(result);
     apply(x);
   }
+
+  /// Takes the number under which a plain event was stored.
+  void take(std::uint64_t seq_no);
 
   /// Notes that the connection broke after the steps had been sent.
   void mark_sent();

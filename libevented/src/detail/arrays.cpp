@@ -15,7 +15,42 @@ void store32(char* to, std::uint32_t x) {
 
 constexpr std::size_t header_size = 20;
 
+std::string_view bytes_of(const uuid& x) {
+  return {reinterpret_cast<const char*>(x.bytes.data()), x.bytes.size()};
+}
+
 } // namespace
+
+std::string to_binary(std::int16_t x) {
+  auto bits = static_cast<std::uint16_t>(x);
+  return {static_cast<char>(bits >> 8), static_cast<char>(bits)};
+}
+
+std::string to_binary(std::int32_t x) {
+  std::string result(4, '\0');
+  store32(result.data(), static_cast<std::uint32_t>(x));
+  return result;
+}
+
+std::string to_binary(std::int64_t x) {
+  auto bits = static_cast<std::uint64_t>(x);
+  std::string result(8, '\0');
+  store32(result.data(), static_cast<std::uint32_t>(bits >> 32));
+  store32(result.data() + 4, static_cast<std::uint32_t>(bits));
+  return result;
+}
+
+std::string to_binary(const uuid& x) {
+  return std::string{bytes_of(x)};
+}
+
+std::string to_binary(const entity_id& x) {
+  if (auto* id = std::get_if<uuid>(&x))
+    return to_binary(*id);
+  if (auto* text = std::get_if<std::string>(&x))
+    return *text;
+  return to_binary(std::get<std::int64_t>(x));
+}
 
 array_builder::array_builder(std::uint32_t type)
   : bytes_(header_size, '\0'), type_(type) {
@@ -35,23 +70,15 @@ void array_builder::add(std::string_view bytes) {
 }
 
 void array_builder::add_int16(std::int16_t x) {
-  auto bits = static_cast<std::uint16_t>(x);
-  char buf[2] = {static_cast<char>(bits >> 8), static_cast<char>(bits)};
-  add({buf, sizeof(buf)});
+  add(to_binary(x));
 }
 
 void array_builder::add_int32(std::int32_t x) {
-  char buf[4];
-  store32(buf, static_cast<std::uint32_t>(x));
-  add({buf, sizeof(buf)});
+  add(to_binary(x));
 }
 
 void array_builder::add_int64(std::int64_t x) {
-  auto bits = static_cast<std::uint64_t>(x);
-  char buf[8];
-  store32(buf, static_cast<std::uint32_t>(bits >> 32));
-  store32(buf + 4, static_cast<std::uint32_t>(bits));
-  add({buf, sizeof(buf)});
+  add(to_binary(x));
 }
 
 void array_builder::add_bool(bool x) {
@@ -60,7 +87,7 @@ void array_builder::add_bool(bool x) {
 }
 
 void array_builder::add_uuid(const uuid& x) {
-  add({reinterpret_cast<const char*>(x.bytes.data()), x.bytes.size()});
+  add(bytes_of(x));
 }
 
 void array_builder::add_id(const entity_id& x) {

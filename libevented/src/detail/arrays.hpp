@@ -10,6 +10,13 @@
 
 namespace evented::detail {
 
+/// Return values in the binary forms that PostgreSQL reads: big endian.
+std::string to_binary(std::int16_t x);
+std::string to_binary(std::int32_t x);
+std::string to_binary(std::int64_t x);
+std::string to_binary(const uuid& x);
+std::string to_binary(const entity_id& x);
+
 /// Builds a PostgreSQL array in the binary form that `array_recv` reads:
 ///
 ///   array   := int32 1 | int32 has_null | uint32 element_type | int32 count

@@ -20,6 +20,7 @@ constexpr migration all_migrations[] = {
   {"operations", sql::m0008_operations},
   {"append_check", sql::m0009_append_check},
   {"nodes", sql::m0010_nodes},
+  {"append_event", sql::m0011_append_event},
 };
 
 constexpr std::size_t newest = std::size(all_migrations);
