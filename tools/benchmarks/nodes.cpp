@@ -96,9 +96,9 @@ private:
   void on_answer() {
     ++tallied_.answered;
     if (alone_)
-      latencies_.push_back(std::chrono::duration<double, std::micro>(
-                             steady::now() - begin_)
-                             .count());
+      latencies_.push_back(
+        std::chrono::duration<double, std::micro>(steady::now() - begin_)
+          .count());
     if (!tallied_.stop)
       next();
     else if (--in_flight_ == 0)
@@ -177,8 +177,7 @@ outcome put_load(const environment& env, caf::actor_system& sys,
 /// This process, which sends to the entities of so many nodes.
 class front {
 public:
-  front(const environment& env, const bench_journal& where,
-        std::size_t nodes) {
+  front(const environment& env, const bench_journal& where, std::size_t nodes) {
     for (std::size_t i = 0; i < nodes; ++i)
       nodes_.push_back(
         std::make_unique<node_process>(where, "n" + std::to_string(i + 1)));
@@ -338,10 +337,9 @@ private:
   double load(const environment& env, std::size_t nodes) {
     front here{env, journal_, nodes};
     constexpr auto computes = std::is_same_v<Message, compute>;
-    auto x = put_load<Answer>(env, here.sys(), here.tallies(),
-                              computes ? Message{500'000} : Message{1},
-                              computes ? 4 : 32, computes ? 16 : 128,
-                              env.smoke ? 32 : 2048);
+    auto x = put_load<Answer>(
+      env, here.sys(), here.tallies(), computes ? Message{500'000} : Message{1},
+      computes ? 4 : 32, computes ? 16 : 128, env.smoke ? 32 : 2048);
     return told(nodes == 1 ? "one node" : "two nodes", x.per_second, "/s");
   }
 };
