@@ -29,9 +29,12 @@ namespace {
 using clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-/// How long after a round, at the earliest, the next one begins: a busy writer
-/// must not keep the database busy with announcements.
+/// How long after a look, at the earliest, the next one follows.
 constexpr milliseconds pace{1};
+
+/// How long after an announcement, at the earliest, the next one follows: each is
+/// a transaction of its own, which a busy writer would feel.
+constexpr milliseconds announce_pace{4};
 
 /// How long after a look that has found the frontier held back, at first, the
 /// next one follows.
@@ -285,7 +288,7 @@ private:
       }
     }
     // Nobody else announces what was committed last.
-    if (notifies_ && committed_ && failures_ == 0)
+    if (notifies_ && (committed_ || announce_due_) && failures_ == 0)
       attempt([this] { announce(); });
     session_.reset();
   }
@@ -295,10 +298,15 @@ private:
   bool round() {
     return attempt([this] {
       heartbeat();
-      auto paced = clock::now() >= last_exchange_ + pace;
-      if (paced)
+      auto now = clock::now();
+      // Until there is something to do about it, further commits wake nobody.
+      if (now >= next_turn() && committed_.exchange(false)) {
+        look_due_ = true;
+        announce_due_ = notifies_;
+      }
+      if (announce_due_ && now >= last_announcement_ + announce_pace)
         announce();
-      if (is_time_to_look(paced))
+      if (is_time_to_look(now >= last_look_ + pace))
         look();
       succeed();
     });
@@ -388,13 +396,15 @@ private:
     changed_.notify_all();
   }
 
+  /// Returns when there is something to do about a commit, at the earliest.
+  clock::time_point next_turn() const {
+    std::lock_guard guard{mutex_};
+    return subscribers_.empty() ? last_announcement_ + announce_pace
+                                : last_look_ + pace;
+  }
+
   void announce() {
-    if (!committed_.exchange(false))
-      return;
-    last_exchange_ = clock::now();
-    look_due_ = true;
-    if (!notifies_)
-      return;
+    last_announcement_ = clock::now();
     try {
       session_->announce();
       announce_error_.clear();
@@ -403,10 +413,8 @@ private:
       if (announce_error_.empty())
         note("other processes learn of commits late", e);
       announce_error_ = e.what();
-    } catch (...) {
-      committed_ = true;
-      throw;
     }
+    announce_due_ = false;
   }
 
   bool is_time_to_look(bool paced) {
@@ -429,7 +437,7 @@ private:
     }
     auto found = session_->look();
     auto now = clock::now();
-    last_exchange_ = now;
+    last_look_ = now;
     look_due_ = false;
     std::lock_guard guard{mutex_};
     auto moved = found.frontier > state_.frontier;
@@ -481,10 +489,11 @@ private:
   void rest() {
     if (committed_ || look_due_) {
       // There is a reason, but it is too early; what the socket says is none.
-      wake_.wait(until(last_exchange_ + pace));
+      wake_.wait(until(next_turn()));
       return;
     }
-    auto limit = forever;
+    auto limit
+      = announce_due_ ? until(last_announcement_ + announce_pace) : forever;
     {
       std::lock_guard guard{mutex_};
       if (!runners_.empty())
@@ -532,9 +541,11 @@ private:
   clock::time_point retry_at_;
   clock::time_point next_heartbeat_;
   clock::time_point next_look_;
-  /// When something was last announced or looked at.
-  clock::time_point last_exchange_;
+  clock::time_point last_look_;
   bool look_due_ = false;
+  clock::time_point last_announcement_;
+  /// Whether there are commits that were not announced.
+  bool announce_due_ = false;
   std::string announce_error_;
   /// Who waited for the last look.
   std::vector<std::shared_ptr<subscriber>> audience_;
