@@ -203,3 +203,18 @@ TEST_F(node_network, loses_packets_and_nothing_else) {
   for (auto& x : nodes_)
     x->end();
 }
+
+TEST_F(node_network, leaves_no_sessions_of_a_lost_host_at_the_database) {
+  auto& x = *nodes_[0];
+  x.start();
+  auto sessions = [&] {
+    return query(server_->url(),
+                 "select count(*) from pg_stat_activity where client_addr = '"
+                   + net_->address(x.name()) + "'")[0][0];
+  };
+  ASSERT_NE(sessions(), "0");
+  net_->unplug(x.name());
+  x.kill();
+  EXPECT_TRUE(wait_until([&] { return sessions() == "0"; }, 60s))
+    << sessions() << " are left";
+}
