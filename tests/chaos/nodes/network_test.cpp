@@ -7,6 +7,7 @@
 #include "support/certificates.hpp"
 #include "support/network.hpp"
 
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -51,18 +52,25 @@ protected:
     const auto url = "postgresql://" + server_->user() + "@"
                      + net_->address("database")
                      + ":5432/postgres?sslmode=disable";
-    const auto security = files_.make("ours");
+    evented::node_security security;
+    if (std::getenv("EVENTED_CHAOS_TLS") != nullptr)
+      security = files_.make("ours");
     join({.server = server_->url(),
           .url = url,
           .address = net_->address("client"),
           .security = security});
-    for (std::string name : {"n1", "n2", "n3"})
-      nodes_.push_back(std::make_unique<remote_node>(
-        name, *net_,
-        std::vector<std::string>{url, schema(), name, "0",
-                                 std::to_string(take_over.count()),
-                                 net_->address(name), security.certificate,
-                                 security.key, security.authority}));
+    for (std::string name : {"n1", "n2", "n3"}) {
+      std::vector<std::string> args{url,
+                                    schema(),
+                                    name,
+                                    "0",
+                                    std::to_string(take_over.count()),
+                                    net_->address(name)};
+      if (!security.empty())
+        args.insert(args.end(),
+                    {security.certificate, security.key, security.authority});
+      nodes_.push_back(std::make_unique<remote_node>(name, *net_, args));
+    }
   }
 
   void TearDown() override {
