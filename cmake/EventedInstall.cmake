@@ -95,7 +95,7 @@ set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "event sourcing for CAF on PostgreSQL
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libevented-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-  "libcaf-dev, libcereal-dev, libpqxx-dev, libpq-dev, libspdlog-dev, pkg-config")
+  "libcaf-dev, libcereal-dev, libpqxx-dev, libpq-dev, libspdlog-dev, libssl-dev, pkg-config")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "event sourcing for CAF on PostgreSQL, development
  Headers, the test kit, a private PostgreSQL for tests, and what CMake and
  pkg-config need to find them.")

@@ -43,7 +43,6 @@ void node_bed::join(setting how) {
   // It connects to the others, as its name is the least one.
   options.name = "client";
   options.address = setting_.address;
-  options.allow_plain = setting_.security.empty();
   options.take_over = take_over;
   options.owns_entities = false;
   cluster_.emplace(*sys_, *journal_, options);

@@ -7,7 +7,6 @@
 #include "support/certificates.hpp"
 #include "support/network.hpp"
 
-#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -52,9 +51,7 @@ protected:
     const auto url = "postgresql://" + server_->user() + "@"
                      + net_->address("database")
                      + ":5432/postgres?sslmode=disable";
-    evented::node_security security;
-    if (std::getenv("EVENTED_CHAOS_TLS") != nullptr)
-      security = files_.make("ours");
+    const auto security = files_.make("ours");
     join({.server = server_->url(),
           .url = url,
           .address = net_->address("client"),
@@ -65,10 +62,10 @@ protected:
                                     name,
                                     "0",
                                     std::to_string(take_over.count()),
-                                    net_->address(name)};
-      if (!security.empty())
-        args.insert(args.end(),
-                    {security.certificate, security.key, security.authority});
+                                    net_->address(name),
+                                    security.certificate,
+                                    security.key,
+                                    security.authority};
       nodes_.push_back(std::make_unique<remote_node>(name, *net_, args));
     }
   }

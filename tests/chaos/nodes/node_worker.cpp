@@ -76,8 +76,6 @@ int run_node(const std::vector<std::string>& args) {
     how.address = args.at(5);
   if (args.size() > 6)
     security = {args.at(6), args.at(7), args.at(8), {}};
-  // The network, if there is one, is the test's own.
-  how.allow_plain = security.empty();
   config<caf::id_block::accounts> cfg;
   use_nodes(cfg, security);
   caf::actor_system sys{cfg};
