@@ -22,7 +22,7 @@ function(evented_install_library name)
   # Debian's CAF and cereal have no .pc files of their own.
   set(names
     evented::core evented-core PkgConfig::PQXX libpqxx PkgConfig::PQ libpq spdlog::spdlog spdlog)
-  set(flags CAF::core -lcaf_core CAF::io -lcaf_io CAF::openssl -lcaf_openssl Threads::Threads -pthread)
+  set(flags CAF::core -lcaf_core CAF::io -lcaf_io CAF::openssl -lcaf_openssl crypto -lcrypto Threads::Threads -pthread)
   foreach(list LINK LINK_PRIVATE)
     set(requires_${list} "")
     set(libs_${list} "")
@@ -95,7 +95,7 @@ set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "event sourcing for CAF on PostgreSQL
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libevented-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-  "libcaf-dev, libcereal-dev, libpqxx-dev, libpq-dev, libspdlog-dev, pkg-config")
+  "libcaf-dev, libcereal-dev, libpqxx-dev, libpq-dev, libspdlog-dev, libssl-dev, pkg-config")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "event sourcing for CAF on PostgreSQL, development
  Headers, the test kit, a private PostgreSQL for tests, and what CMake and
  pkg-config need to find them.")

@@ -1,11 +1,11 @@
 #include "cluster/links.hpp"
 #include "cluster/node_actor.hpp"
 #include "cluster/router.hpp"
+#include "cluster/tls.hpp"
 
 #include <evented/actors/cluster.hpp>
 
 #include <caf/io/middleman.hpp>
-#include <caf/openssl/manager.hpp>
 #include <caf/scoped_actor.hpp>
 
 #include <array>
@@ -70,7 +70,7 @@ void use_nodes(caf::actor_system_config& cfg, const node_security& how) {
     if (std::error_code ec; !std::filesystem::is_regular_file(file, ec))
       throw error(errc::invalid_options,
                   "node_security: there is no file \"" + file.string() + "\"");
-  cfg.load<caf::openssl::manager>();
+  cfg.load<detail::tls>();
   cfg.openssl_certificate = how.certificate.string();
   cfg.openssl_key = how.key.string();
   cfg.openssl_cafile = how.authority.string();

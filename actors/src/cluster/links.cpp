@@ -1,5 +1,7 @@
 #include "cluster/links.hpp"
 
+#include "cluster/scout.hpp"
+
 #include <evented/actors/error.hpp>
 
 #include <caf/abstract_actor.hpp>
@@ -77,18 +79,21 @@ void connect(caf::event_based_actor* self, const std::string& address,
              std::uint16_t port, std::chrono::milliseconds timeout,
              std::function<void(caf::actor)> done,
              std::function<void(const caf::error&)> failed) {
-  self->request(connector(self->system()), timeout, connect_word, address, port)
-    .then(
-      [done = std::move(done), failed](const caf::node_id&,
-                                       caf::strong_actor_ptr& found,
-                                       const std::set<std::string>&) {
-        if (found == nullptr)
-          failed(evented::make_error(errc::unreachable, "nothing is published "
-                                                        "there"));
-        else
-          done(caf::actor_cast<caf::actor>(std::move(found)));
-      },
-      [failed](const caf::error& err) { failed(err); });
+  auto go = [=, done = std::move(done)] {
+    self
+      ->request(connector(self->system()), timeout, connect_word, address, port)
+      .then(
+        [done, failed](const caf::node_id&, caf::strong_actor_ptr& found,
+                       const std::set<std::string>&) {
+          if (found == nullptr)
+            failed(evented::make_error(errc::unreachable,
+                                       "nothing is published there"));
+          else
+            done(caf::actor_cast<caf::actor>(std::move(found)));
+        },
+        [failed](const caf::error& err) { failed(err); });
+  };
+  scout(self, address, port, timeout, std::move(go), failed);
 }
 
 void on_loss(const caf::actor& link, std::function<void()> f) {

@@ -143,6 +143,13 @@ connection::connection(const settings& how, watchdog& dog) : how_(how) {
          + "', false), set_config('idle_in_transaction_session_timeout', '"
          + ms(how_.statement_timeout)
          + "', false), set_config('bytea_output', 'hex', false), "
+           // The server, too, notices within seconds that this host is gone:
+           // by default its sessions stay for two hours, until there is no room
+           // for new ones.
+           "set_config('tcp_keepalives_idle', '5', false), "
+           "set_config('tcp_keepalives_interval', '2', false), "
+           "set_config('tcp_keepalives_count', '3', false), "
+           "set_config('tcp_user_timeout', '10000', false), "
            // J3: an answer of accepted means durable.
            "case when current_setting('synchronous_commit') = 'off' then "
            "set_config('synchronous_commit', 'on', false) end");

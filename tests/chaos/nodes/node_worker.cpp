@@ -71,8 +71,13 @@ int run_node(const std::vector<std::string>& args) {
   how.name = args.at(2);
   how.public_port = static_cast<std::uint16_t>(std::stoi(args.at(3)));
   how.take_over = take_over;
+  node_security security;
+  if (args.size() > 5)
+    how.address = args.at(5);
+  if (args.size() > 6)
+    security = {args.at(6), args.at(7), args.at(8), {}};
   config<caf::id_block::accounts> cfg;
-  use_nodes(cfg);
+  use_nodes(cfg, security);
   caf::actor_system sys{cfg};
   journal entries{sys, where};
   cluster nodes{sys, entries, how};

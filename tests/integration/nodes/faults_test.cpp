@@ -2,6 +2,7 @@
 
 #include "integration/nodes/node.hpp"
 #include "support/cut_membership.hpp"
+#include "support/deaf_port.hpp"
 #include "support/gated_store.hpp"
 #include "support/relay.hpp"
 
@@ -139,6 +140,20 @@ TEST_F(node_faults, a_link_that_swallows_everything_is_noticed) {
     wait_until([&] { return a.picture().find('(') != std::string::npos; }));
   link.heal();
   EXPECT_EQ(answer(named), "accepted@1");
+}
+
+TEST_F(node_faults, who_swallows_connections_keeps_nobody_from_the_others) {
+  deaf_port nowhere;
+  node a{where, "a"};
+  auto how = quick("b");
+  how.public_port = nowhere.number();
+  node b{where, how};
+  b.accounts();
+  ASSERT_TRUE(
+    wait_until([&] { return a.picture().find("(b:") != std::string::npos; }))
+    << a.picture();
+  node c{where, "c"};
+  EXPECT_EQ(render(a.ask(a.id_owned_by("c"), deposit{1})), "accepted@1");
 }
 
 TEST_F(node_faults, no_more_wait_than_may) {

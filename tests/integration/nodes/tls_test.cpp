@@ -1,14 +1,18 @@
 // Nodes that prove who they are by certificates.
 
 #include "integration/nodes/node.hpp"
+#include "support/certificates.hpp"
+#include "support/log_lines.hpp"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
+#include <arpa/inet.h>
+#include <array>
+#include <cstdint>
 #include <set>
-#include <stdexcept>
 #include <string>
+#include <sys/socket.h>
+#include <unistd.h>
 
 using namespace std::literals;
 using namespace evented;
@@ -16,48 +20,23 @@ using namespace evented::test;
 
 namespace {
 
-namespace fs = std::filesystem;
-
-/// Certificates of two authorities, gone with the object.
-class certificates {
-public:
-  certificates() {
-    auto name = (fs::temp_directory_path() / "evented-tls-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw std::runtime_error("cannot make a directory");
-    directory_ = name;
+/// Says something that is no TLS. Returns whether the other end hangs up.
+bool is_sent_away(std::uint16_t port) {
+  auto fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  to.sin_port = htons(port);
+  const std::string text(100, 'x');
+  std::array<char, 256> answer{};
+  auto result = ::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0
+                && ::send(fd, text.data(), text.size(), MSG_NOSIGNAL) > 0;
+  while (result && ::recv(fd, answer.data(), answer.size(), 0) > 0) {
+    // An alert.
   }
-
-  certificates(const certificates&) = delete;
-  certificates& operator=(const certificates&) = delete;
-
-  ~certificates() { fs::remove_all(directory_); }
-
-  /// Makes an authority, and a certificate by it.
-  node_security make(const std::string& authority) {
-    auto path = [&](const std::string& suffix) {
-      return (directory_ / (authority + suffix)).string();
-    };
-    const auto key
-      = " -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "s;
-    run("openssl req -x509" + key + "-days 2 -subj /CN=" + authority
-        + " -keyout " + path(".ca.key") + " -out " + path(".ca"));
-    run("openssl req" + key + "-subj /CN=node -keyout " + path(".key")
-        + " -out " + path(".csr"));
-    run("openssl x509 -req -in " + path(".csr") + " -CA " + path(".ca")
-        + " -CAkey " + path(".ca.key") + " -CAcreateserial -days 1 -out "
-        + path(".pem"));
-    return {path(".pem"), path(".key"), path(".ca"), {}};
-  }
-
-private:
-  static void run(const std::string& command) {
-    if (std::system((command + " > /dev/null 2>&1").c_str()) != 0)
-      throw std::runtime_error("this has failed: " + command);
-  }
-
-  fs::path directory_;
-};
+  ::close(fd);
+  return result;
+}
 
 class node_certificates : public testing::Test {
 protected:
@@ -68,7 +47,11 @@ protected:
   }
 
   /// A server that is slow for a while is not what these tests are about.
-  node_certificates() { where.statement_timeout = 30s; }
+  node_certificates() {
+    where.statement_timeout = 30s;
+    // Before there is any other thread.
+    log_lines::instance();
+  }
 
   static entity_options<account> patient() {
     entity_options<account> result;
@@ -138,6 +121,24 @@ TEST_F(node_certificates, are_asked_of_those_who_have_none) {
   EXPECT_NE(pair_seen_by(b).find("(a:"), std::string::npos) << b.picture();
   EXPECT_EQ(kinds_of_answers(a), "accepted@1 unreachable");
   EXPECT_EQ(kinds_of_answers(b), "accepted@1 unreachable");
+}
+
+TEST_F(node_certificates, that_a_stranger_lacks_cost_nobody_else_a_link) {
+  auto security = files.make("ours");
+  node a{where, quick("a"), security};
+  node b{where, quick("b"), security};
+  a.accounts(patient());
+  b.accounts(patient());
+  ASSERT_TRUE(a.settled({"a", "b"})) << a.picture();
+  auto id = a.id_owned_by("b");
+  auto before = log_lines::instance().count("has lost node");
+  for (std::uint64_t i = 1; i <= 20; ++i) {
+    ASSERT_TRUE(is_sent_away(a.nodes().port()));
+    ASSERT_TRUE(is_sent_away(b.nodes().port()));
+    // Without an ID: it is called unknown where its link breaks.
+    EXPECT_EQ(render(a.ask(id, deposit{1})), "accepted@" + std::to_string(i));
+  }
+  EXPECT_EQ(log_lines::instance().count("has lost node"), before);
 }
 
 TEST_F(node_certificates, must_be_there) {
