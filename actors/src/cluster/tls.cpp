@@ -18,8 +18,7 @@
 #include <utility>
 #include <vector>
 
-// Written after the parts of CAF 0.17 that it stands for, which cannot be changed
-// from outside.
+// Stands in for CAF 0.17's own module, which offers no place to clear the queue.
 
 namespace evented::detail {
 
