@@ -1,6 +1,7 @@
 // A process that is sent more commands than its database can take.
 
 #include "chaos/application.hpp"
+#include "chaos/vital_signs.hpp"
 #include "chaos/worker.hpp"
 #include "support/wallet.hpp"
 
@@ -118,7 +119,7 @@ private:
 /// flood URL SCHEMA MAX_QUEUE MAX_IN_PROGRESS MAX_BATCH: says "ready", then obeys:
 /// "send COUNT WALLETS", "press BURST" and "ease" tell nothing; "look" tells SENT
 /// ACCEPTED OVERLOADED OTHERS SLOWEST_MS IN_PROGRESS APPENDS_WAITING LOADS_WAITING
-/// ENTITIES, the slowest of the answers `overloaded`; "accepted" tells the numbers
+/// ENTITIES HEAP, the slowest of the answers `overloaded`; "accepted" tells the numbers
 /// of those commands; "end" ends.
 int run_flood(const std::vector<std::string>& args) {
   journal_options where;
@@ -156,12 +157,14 @@ int run_flood(const std::vector<std::string>& args) {
     } else if (words[0] == "ease") {
       book.pressing = false;
     } else if (words[0] == "look") {
+      // The answers first: what is answered is in progress no more.
+      auto answers = book.summary();
       auto x = here.journal().metrics()->snapshot();
-      up.tell(book.summary() + ' '
-              + std::to_string(x.entities["wallet"].in_progress) + ' '
-              + std::to_string(x.appends_waiting) + ' '
+      up.tell(answers + ' ' + std::to_string(x.entities["wallet"].in_progress)
+              + ' ' + std::to_string(x.appends_waiting) + ' '
               + std::to_string(x.loads_waiting) + ' '
-              + std::to_string(here.actors(wallets)));
+              + std::to_string(here.actors(wallets)) + ' '
+              + std::to_string(heap_in_use()));
     } else {
       up.tell(book.accepted());
     }

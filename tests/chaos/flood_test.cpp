@@ -33,6 +33,7 @@ struct seen {
   std::uint64_t appends_waiting = 0;
   std::uint64_t loads_waiting = 0;
   std::uint64_t entities = 0;
+  std::uint64_t heap = 0;
 
   std::uint64_t open() const { return sent - accepted - overloaded - others; }
 };
@@ -43,7 +44,8 @@ public:
   flooded(const std::string& url, std::uint64_t max_queue,
           std::uint64_t max_in_progress, std::uint64_t max_batch)
     : app_({"flood", url, schema_, std::to_string(max_queue),
-            std::to_string(max_in_progress), std::to_string(max_batch)}) {
+            std::to_string(max_in_progress), std::to_string(max_batch)},
+           {exact_heap}) {
     if (app_.hear().value_or("nothing") != "ready")
       throw std::runtime_error("the process is not ready");
   }
@@ -69,7 +71,8 @@ public:
     app_.tell("look");
     std::istringstream line{app_.hear().value_or("")};
     line >> x.sent >> x.accepted >> x.overloaded >> x.others >> x.slowest_ms
-      >> x.in_progress >> x.appends_waiting >> x.loads_waiting >> x.entities;
+      >> x.in_progress >> x.appends_waiting >> x.loads_waiting >> x.entities
+      >> x.heap;
     return x;
   }
 
@@ -149,22 +152,25 @@ TEST_P(flood, is_answered_at_once_where_the_database_stands_still) {
   app.send(limit - 1, hot);
   auto surplus = limit - 1 - hot * max_queue;
   app.look_until([&](auto& x) { return x.overloaded == surplus; });
+  auto hot_only = app.look();
   // All of them together: no entity has more than one.
-  constexpr std::uint64_t burst = 20'000;
+  constexpr std::uint64_t burst = 4000;
+  constexpr std::uint64_t bursts = 50;
   app.send(burst, 0);
   surplus += burst - (limit - hot * max_queue);
-  app.look_until([&](auto& x) { return x.overloaded == surplus; });
-  auto before = vital_signs_of(app.pid()).resident;
-  for (auto i = 0; i < 10; ++i) {
+  auto full = app.look_until([&](auto& x) { return x.overloaded == surplus; });
+  for (std::uint64_t i = 0; i < bursts; ++i) {
     app.send(burst, 0);
     surplus += burst;
     app.look_until([&](auto& x) { return x.overloaded == surplus; });
   }
-  auto after = vital_signs_of(app.pid()).resident;
   auto x = app.look();
   std::cout << x.overloaded << " commands were overloaded, the slowest after "
-            << x.slowest_ms << " ms; memory from " << before << " to " << after
-            << " KiB\n";
+            << x.slowest_ms << " ms; those in progress take "
+            << (full.heap - hot_only.heap) / (limit - hot * max_queue)
+            << " bytes each, the others "
+            << static_cast<std::int64_t>(x.heap - full.heap) / 1024
+            << " KiB together\n";
   EXPECT_EQ(x.open(), limit);
   EXPECT_EQ(x.in_progress, limit);
   EXPECT_LE(x.appends_waiting, limit);
@@ -172,7 +178,7 @@ TEST_P(flood, is_answered_at_once_where_the_database_stands_still) {
   EXPECT_LE(x.entities, limit);
   EXPECT_EQ(x.accepted, hot);
   if (memory_is_telling) {
-    EXPECT_LE(after, before + 8 * 1024);
+    EXPECT_LE(x.heap, full.heap + 8 * bursts * burst);
   }
 
   foreign.query("rollback");

@@ -4,11 +4,11 @@
 #include "chaos/soak.hpp"
 
 #include "chaos/application.hpp"
+#include "chaos/vital_signs.hpp"
 #include "chaos/worker.hpp"
 #include "support/parcels.hpp"
 
 #include <atomic>
-#include <malloc.h>
 
 namespace evented::test {
 
@@ -104,12 +104,6 @@ caf::behavior count_events(caf::event_based_actor*,
   }};
 }
 
-/// Returns how many bytes the program has asked for and not given back.
-std::uint64_t heap_in_use() {
-  auto x = ::mallinfo2();
-  return x.uordblks + x.hblkhd;
-}
-
 } // namespace
 
 /// soak URL SCHEMA LIMIT: says "ready", then obeys: "send FROM TO" sends these
@@ -131,6 +125,8 @@ int run_soak(const std::vector<std::string>& args) {
   entity_options<parcel> parcel_how;
   parcel_how.max_awake = limit / 10;
   parcel_how.command_timeout = patience;
+  // CAF keeps a timer until its time is up, and there is one for each message.
+  parcel_how.delivery.timeout = std::chrono::seconds{1};
   auto parcels = here.spawn<parcel>(parcel_how);
   auto view = spawn_projection<wallet>(
     here.sys(), here.journal(), "totals",

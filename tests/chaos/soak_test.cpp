@@ -31,7 +31,7 @@ constexpr std::uint64_t warm_up = 3;
 
 std::uint64_t entities() {
   auto* text = std::getenv("EVENTED_SOAK_ENTITIES");
-  return text == nullptr ? 30'000 : std::stoull(text);
+  return text == nullptr ? 40'000 : std::stoull(text);
 }
 
 /// How the process stands when it has nothing to do.
@@ -48,7 +48,8 @@ protected:
     db_.query("create schema " + schema_ + "; create table " + schema_
               + ".total (id bigint primary key, amount bigint)");
     app_.emplace(std::vector<std::string>{"soak", server_.url(), schema_,
-                                          std::to_string(limit_)});
+                                          std::to_string(limit_)},
+                 std::vector{exact_heap});
   }
 
   std::uint64_t connections() {
@@ -70,11 +71,9 @@ protected:
     app_->tell("send " + std::to_string(from) + ' ' + std::to_string(to));
     std::optional<std::string> line;
     auto end = std::chrono::steady_clock::now() + 1h;
-    for (auto looks = 0; !line && std::chrono::steady_clock::now() < end;
-         ++looks) {
-      line = app_->hear(200ms);
-      if (!line && looks % 10 == 1)
-        cut_one();
+    while (!line && std::chrono::steady_clock::now() < end) {
+      cut_one();
+      line = app_->hear(2s);
     }
     ASSERT_TRUE(line);
     std::istringstream words{*line};
@@ -178,7 +177,7 @@ TEST_F(soak, takes_no_more_of_anything_in_the_end) {
               << std::endl;
   }
   std::cout << cuts_ << " connections were cut\n";
-  EXPECT_GE(cuts_, parts / 2);
+  EXPECT_GE(cuts_, parts);
   constexpr auto half = parts / 2;
   // The first half after the warm-up against the second.
   auto growth = [&](auto f) {
@@ -189,6 +188,9 @@ TEST_F(soak, takes_no_more_of_anything_in_the_end) {
   EXPECT_LE(growth([](auto& x) { return x.kernel.files; }), 0);
   EXPECT_LE(growth([](auto& x) { return x.connections; }), 0);
   if (memory_is_telling) {
+    // What timers hold for a second, and what the kernel is not given back, is
+    // noise of about these sizes. What grows with the entities would be more than
+    // eight bytes each: a place in a table takes a hundred.
     auto touched = static_cast<std::int64_t>(entities() / 2);
     EXPECT_LE(growth([](auto& x) { return x.heap; }), 256 * 1024 + touched * 8);
     EXPECT_LE(growth([](auto& x) { return x.kernel.resident * 1024; }),

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <malloc.h>
 #include <string>
 #include <sys/types.h>
 
@@ -14,6 +15,17 @@ inline constexpr bool memory_is_telling = false;
 #else
 inline constexpr bool memory_is_telling = true;
 #endif
+
+/// Lets a process that is started with it know exactly what it has on the heap:
+/// without the pieces that each of its threads keeps for the next time.
+inline const std::string exact_heap
+  = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0";
+
+/// Returns how many bytes this process has asked for and not given back.
+inline std::uint64_t heap_in_use() {
+  auto x = ::mallinfo2();
+  return x.uordblks + x.hblkhd;
+}
 
 /// What the kernel says of a process.
 struct vital_signs {
