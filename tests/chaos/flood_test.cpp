@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <iostream>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -77,18 +78,22 @@ public:
   }
 
   /// Waits until `condition` holds for what it tells, and returns the last.
+  /// @throws std::runtime_error with the figures where it does not come to hold
   template <class F>
   seen look_until(F&& condition) {
     seen x;
-    EXPECT_TRUE(wait_until(
+    auto there = wait_until(
       [&] {
         x = look();
         return condition(x);
       },
-      patience))
-      << x.sent << " sent, " << x.accepted << " accepted, " << x.overloaded
-      << " overloaded, " << x.others << " others, " << x.in_progress
-      << " in progress";
+      patience);
+    if (!there)
+      throw std::runtime_error(
+        std::to_string(x.sent) + " sent, " + std::to_string(x.accepted)
+        + " accepted, " + std::to_string(x.overloaded) + " overloaded, "
+        + std::to_string(x.others) + " others, " + std::to_string(x.in_progress)
+        + " in progress");
     return x;
   }
 
