@@ -497,6 +497,8 @@ void entity_actor::note(const command& x, const caf::error& why) const {
   auto arrival = x.content->deadline - settings_->command_timeout;
   auto outcome = code_of(why);
   settings_->counts->answered(outcome, seam::now(this) - arrival);
+  // Before the answer, so that whoever waits for that finds it free.
+  x.content->place.give_back();
   log_answer({settings_->type_name, id_, state_.version, x.content->trace},
              outcome, text_of(why));
 }

@@ -118,10 +118,19 @@ void region::deliver(entity_id id, delivery_content from) {
                              "without NUL");
     return;
   }
+  if (settings_->max_in_progress > 0
+      && in_progress_->value()
+           >= static_cast<std::int64_t>(settings_->max_in_progress)) {
+    refuse(errc::overloaded, std::to_string(settings_->max_in_progress)
+                               + " commands are in progress already; try again "
+                                 "later");
+    return;
+  }
   has_command_ids_ = has_command_ids_ || from.has_id;
   auto content = std::make_shared<delivery_content>(std::move(from));
   auto now = seam::now(this);
   content->deadline = now + settings_->command_timeout;
+  content->place = place{in_progress_};
   auto& to = *residents_.try_emplace(std::move(id)).first;
   auto& x = to.second;
   if (x.stopping || x.load) {
@@ -211,6 +220,7 @@ void region::on_overdue(std::uint64_t incarnation) {
 void region::refuse(held_back& x, const caf::error& why) {
   auto arrival = x.message.content->deadline - settings_->command_timeout;
   settings_->counts->answered(code_of(why), seam::now(this) - arrival);
+  x.message.content->place.give_back();
   x.promise.deliver(why);
 }
 

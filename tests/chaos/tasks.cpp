@@ -191,6 +191,10 @@ int run_worker(const std::vector<std::string>& args) {
       return run_projection(args);
     if (args.at(0) == "courier")
       return run_courier(args);
+    if (args.at(0) == "soak")
+      return run_soak(args);
+    if (args.at(0) == "flood")
+      return run_flood(args);
     if (args.at(0) == "vaults")
       return run_vaults(args);
     if (args.at(0) == "ringer")

@@ -79,6 +79,12 @@ int run_projection(const std::vector<std::string>& args);
 int run_courier(const std::vector<std::string>& args);
 int run_ringer(const std::vector<std::string>& args);
 
+/// The task that soaks, see soak.cpp.
+int run_soak(const std::vector<std::string>& args);
+
+/// The task that is flooded with commands, see flood.cpp.
+int run_flood(const std::vector<std::string>& args);
+
 /// The task that has vaults and obeys clients, see nemesis/vault_worker.cpp.
 int run_vaults(const std::vector<std::string>& args);
 

@@ -89,7 +89,10 @@ void schedule_runner::set_up(std::uint64_t seed) {
   is_.commands = 6 + random_.below(22);
   is_.entities = random_.one_of(1, 1, 2, 3);
   is_.command_timeout = random_.one_of(300, 5000, 5000) * 1ms;
-  is_.max_queue = random_.permille(100) ? 2 : 4096;
+  if (random_.permille(100)) {
+    is_.max_queue = 2;
+    is_.max_in_progress = 6;
+  }
   journal_options options;
   options.ids = id_kind::bigint;
   options.wake_up = wake_up::poll;
@@ -153,6 +156,7 @@ caf::actor schedule_runner::spawn(process& x) {
   entity_options<entity> options;
   options.command_timeout = is_.command_timeout;
   options.max_queue = is_.max_queue;
+  options.max_in_progress = is_.max_in_progress;
   options.max_conflicts = random_.one_of(2u, 10u);
   options.idle_timeout = random_.one_of(0, 40, 40) * 1ms;
   options.max_awake = random_.one_of(0u, 1u, 2u);

@@ -123,6 +123,7 @@ private:
     std::int64_t entities = 1;
     std::chrono::milliseconds command_timeout{5000};
     std::size_t max_queue = 4096;
+    std::size_t max_in_progress = 100'000;
   };
 
   dice random_;

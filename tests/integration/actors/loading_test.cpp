@@ -89,6 +89,27 @@ TEST_F(loading, holds_back_no_more_than_a_queue_takes) {
   EXPECT_EQ(here->receive(std::move(second)), "ok@3");
 }
 
+TEST_F(loading, holds_back_no_more_than_may_be_in_progress) {
+  entity_options<wallet> how;
+  how.max_in_progress = 2;
+  auto region = here->spawn(how);
+  close();
+  auto first = here->send(region, 1, put{1});
+  ASSERT_TRUE(is_held_back());
+  auto second = here->send(region, 2, put{1});
+  EXPECT_EQ(here->ask(region, 3, put{1}), "overloaded");
+  EXPECT_EQ(here->query(region, 3), "overloaded");
+  at->closed = false;
+  EXPECT_EQ(here->receive(std::move(first)), "ok@2");
+  EXPECT_EQ(here->receive(std::move(second)), "ok@1");
+  // Each answer makes room, whatever it says.
+  for (auto i = 0; i < 5; ++i) {
+    EXPECT_EQ(here->ask(region, 1, trip{}), "handler_failed");
+    EXPECT_EQ(here->query(region, 1), "6");
+  }
+  EXPECT_EQ(here->ask(region, 3, put{1}), "ok@1");
+}
+
 TEST_F(loading, takes_no_longer_than_a_command_has_time) {
   entity_options<wallet> how;
   how.command_timeout = 50ms;

@@ -195,6 +195,10 @@ struct entity_options {
   std::chrono::milliseconds command_timeout{5000};
   /// How many commands of one entity may wait; more get `errc::overloaded`.
   std::size_t max_queue = 4096;
+  /// How many commands and queries of this type may be in progress in this
+  /// process, of all entities together; more get `errc::overloaded`. Bounds what
+  /// waits while the database is slower than the senders. Zero: no limit.
+  std::size_t max_in_progress = 100'000;
   /// How often a command is decided anew after a conflict.
   unsigned max_conflicts = 10;
   /// What an answer that stores nothing rests on.
@@ -324,6 +328,7 @@ caf::actor spawn_entities(caf::actor_system& sys, const journal& where,
     .ids = id_kind_of<typename E::id_type>,
     .command_timeout = options.command_timeout,
     .max_queue = options.max_queue,
+    .max_in_progress = options.max_in_progress,
     .max_conflicts = options.max_conflicts,
     .confirm_in_journal = options.confirm == confirm::journal,
     .idle_timeout = options.idle_timeout,

@@ -321,6 +321,36 @@ private:
   E tentative_{};
 };
 
+/// A place among the commands in progress, given back when it goes away, so that
+/// none is lost with an actor that dies.
+class place {
+public:
+  place() = default;
+
+  /// @param of counts the places that are taken
+  explicit place(std::shared_ptr<metric_gauge> of) : of_(std::move(of)) {
+    of_->add(1);
+  }
+
+  place(place&& other) noexcept = default;
+
+  place& operator=(place&& other) noexcept {
+    std::swap(of_, other.of_);
+    return *this;
+  }
+
+  ~place() { give_back(); }
+
+  void give_back() noexcept {
+    if (of_ != nullptr)
+      of_->add(-1);
+    of_ = nullptr;
+  }
+
+private:
+  std::shared_ptr<metric_gauge> of_;
+};
+
 /// What a `delivery` carries.
 struct delivery_content {
   std::unique_ptr<command_box> command;
@@ -329,6 +359,7 @@ struct delivery_content {
   std::string command_id;
   std::int64_t expected_version = envelope::any_version;
   evented::trace trace;
+  detail::place place = {};
 };
 
 } // namespace evented::detail

@@ -50,6 +50,7 @@ struct region_settings {
   id_kind ids;
   std::chrono::milliseconds command_timeout;
   std::size_t max_queue;
+  std::size_t max_in_progress;
   unsigned max_conflicts;
   bool confirm_in_journal;
   std::chrono::milliseconds idle_timeout;
@@ -173,6 +174,7 @@ private:
   std::uint64_t next_incarnation_ = 1;
   awake_list awake_;
   std::size_t loading_ = 0;
+  std::shared_ptr<metric_gauge> in_progress_ = std::make_shared<metric_gauge>();
   /// What those in `awake_` take.
   std::size_t bytes_ = 0;
   caf::actor ticker_;
