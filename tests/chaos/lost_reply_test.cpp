@@ -31,7 +31,10 @@ public:
   /// Selects the message of the client that makes an append durable.
   matcher deciding() const {
     if (!listener)
-      return match::bind("evented_append");
+      return [one = match::bind("evented_append_event"),
+              any = match::bind("evented_append")](const client_message& x) {
+        return one(x) || any(x);
+      };
     // Not match::sql: "begin isolation level read committed" contains it too.
     return [](const client_message& x) {
       return x.type == 'Q' && x.body.starts_with("commit");

@@ -201,6 +201,58 @@ TEST_F(frontier, is_right_when_a_writer_locks_between_the_two_looks) {
   EXPECT_EQ(journal.verdict(reader), "");
 }
 
+TEST_F(frontier, is_right_when_a_writer_locks_while_the_function_looks) {
+  // The function itself, held up before or behind its look at the sequence, for
+  // as long as this takes. A lock with one key is none of those it looks at.
+  journal.options.statement_timeout = 1min;
+  journal.options.lock_timeout = 1min;
+  journal.store = open_store(journal.options);
+  journal.session = journal.store->connect();
+  auto reader = journal.reader();
+  auto late = journal.writer();
+  auto fast = journal.writer();
+  raw_connection gate;
+  auto& schema = journal.options.schema;
+  auto wait_where = [](const char* place) {
+    return "if current_setting('test.place', true) = '"s + place
+           + "' then perform pg_advisory_xact_lock_shared(7); end if; ";
+  };
+  gate.exec("create or replace function " + schema
+            + ".last_number() returns bigint language plpgsql volatile as $$"
+              "declare v bigint; begin "
+            + wait_where("before") + "v := coalesce(pg_sequence_last_value('"
+            + schema + ".event_seq_no_seq'), 0); " + wait_where("behind")
+            + "return v; end$$");
+  journal.append("a");
+  reader.catch_up();
+  for (auto* place : {"before", "behind"}) {
+    auto set = "select set_config('test.place', $1, false)"s;
+    journal.session->query(set, {parameter{std::string{place}}});
+    gate.exec("select pg_advisory_lock(7)");
+    std::thread looking{[&] { reader.look(); }};
+    EXPECT_TRUE(wait_until([&] {
+      return gate.exec("select count(*) from pg_locks where locktype = "
+                       "'advisory' and objid = 7 and objsubid = 1 and not "
+                       "granted")
+             == "1";
+    }))
+      << place;
+    auto before = reader.count();
+    late.begin();
+    late.append({thing("late"s + place)});
+    fast.append({thing("fast"s + place)});
+    gate.exec("select pg_advisory_unlock(7)");
+    looking.join();
+    journal.session->query(set, {parameter{""s}});
+    reader.read(100);
+    EXPECT_EQ(reader.count(), before) << place;
+    late.commit();
+    reader.catch_up();
+    EXPECT_EQ(journal.verdict(reader), "") << place;
+  }
+  EXPECT_EQ(reader.count(), 5u);
+}
+
 TEST_F(frontier, is_held_through_rollbacks_to_savepoints) {
   auto reader = journal.reader();
   auto outside = journal.writer();

@@ -1,7 +1,7 @@
 #pragma once
 
-// A journal whose loads can be held back once they have read, so that tests can
-// let something happen between that and the moment when it becomes known.
+// A journal whose loads can be held back once they have read, and its appends
+// before they write, so that tests can let something happen meanwhile.
 
 #include "support/forwarding_store.hpp"
 #include "support/wait.hpp"
@@ -14,10 +14,12 @@
 
 namespace evented::test {
 
-/// Holds back what was loaded.
+/// Holds back what was loaded, or is to be appended.
 struct load_gate {
   std::atomic<bool> closed{false};
   std::atomic<int> held_back{0};
+  std::atomic<bool> closed_to_appends{false};
+  std::atomic<int> appends_held_back{0};
 };
 
 class gated_session : public forwarding_session {
@@ -26,6 +28,14 @@ public:
                 std::shared_ptr<load_gate> at)
     : forwarding_session(std::move(inner)), gate_(std::move(at)) {
     // nop
+  }
+
+  bool append(std::span<append_request* const> batch) override {
+    if (gate_->closed_to_appends) {
+      ++gate_->appends_held_back;
+      EXPECT_TRUE(wait_until([&] { return !gate_->closed_to_appends; }));
+    }
+    return inner_->append(batch);
   }
 
   std::vector<load_result> load(std::span<const load_request> batch,

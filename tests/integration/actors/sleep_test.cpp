@@ -1,5 +1,6 @@
 // Entities are put to sleep and wake up again, and snapshots shorten the way.
 
+#include "support/gated_store.hpp"
 #include "support/journals.hpp"
 #include "support/log_lines.hpp"
 #include "support/wallet.hpp"
@@ -174,6 +175,28 @@ TEST_P(sleeping, loses_and_reorders_nothing) {
   for (std::size_t i = 0; i < sent.size(); ++i)
     EXPECT_EQ(here->receive(std::move(sent[i])),
               "ok@" + std::to_string(i / 3 + 1));
+}
+
+TEST_P(sleeping, what_comes_before_it_has_fallen_asleep_goes_to_its_successor) {
+  auto at = std::make_shared<load_gate>();
+  wallet_process there{std::make_shared<gated_store>(store, at)};
+  entity_options<wallet> how;
+  how.max_awake = 1;
+  auto region = there.spawn(how);
+  ASSERT_EQ(there.ask(region, 1, put{1}), "ok@1");
+  at->closed_to_appends = true;
+  auto first = there.send(region, 1, put{1});
+  EXPECT_TRUE(wait_until([&] { return at->appends_held_back > 0; }));
+  // This one takes its place, so it has to go once that is stored.
+  EXPECT_EQ(there.query(region, 2), "0");
+  auto second = there.send(region, 1, put{1});
+  auto third = there.send(region, 1, put{1}, expect{3});
+  // The region has both of them before it answers.
+  EXPECT_EQ(there.state(region).falling_asleep, 1u);
+  at->closed_to_appends = false;
+  EXPECT_EQ(there.receive(std::move(first)), "ok@2");
+  EXPECT_EQ(there.receive(std::move(second)), "ok@3");
+  EXPECT_EQ(there.receive(std::move(third)), "ok@4");
 }
 
 TEST_P(sleeping, command_ids_outlive_it) {
