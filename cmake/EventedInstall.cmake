@@ -21,7 +21,9 @@ function(evented_install_library name)
 
   # Debian's CAF and cereal have no .pc files of their own.
   set(names
-    evented::core evented-core PkgConfig::PQXX libpqxx PkgConfig::PQ libpq spdlog::spdlog spdlog)
+    evented::core evented-core evented::actors evented-actors
+    PkgConfig::PQXX libpqxx PkgConfig::PQ libpq spdlog::spdlog spdlog
+    prometheus-cpp::core prometheus-cpp-core prometheus-cpp::pull prometheus-cpp-pull)
   set(flags CAF::core -lcaf_core CAF::io -lcaf_io CAF::openssl -lcaf_openssl crypto -lcrypto Threads::Threads -pthread)
   foreach(list LINK LINK_PRIVATE)
     set(requires_${list} "")
