@@ -3,6 +3,8 @@
 #include "cli/operator.hpp"
 
 #include <algorithm>
+#include <fstream>
+#include <sstream>
 
 using namespace std::literals;
 
@@ -34,6 +36,26 @@ TEST_F(cli, tells_each_verb_and_an_example_of_it) {
                             "evented"),
                 std::string::npos)
         << verb;
+}
+
+TEST_F(cli, has_a_manual_page_that_tells_each_verb) {
+  std::ostringstream all;
+  all << std::ifstream{EVENTED_MANUAL}.rdbuf();
+  auto manual = all.str();
+  // The program itself knows which verbs there are.
+  auto help = run_plain({"--help"}).out;
+  auto verbs = 0;
+  std::istringstream lines{help.substr(help.find("ubcommands:"))};
+  for (std::string line; std::getline(lines, line);) {
+    if (line.size() < 3 || line[0] != ' ' || line[2] == ' ')
+      continue;
+    auto verb = line.substr(2, line.find(' ', 2) - 2);
+    if (auto dash = verb.find('-'); dash != std::string::npos)
+      verb.insert(dash, "\\");
+    EXPECT_NE(manual.find("\n.B " + verb + "\n"), std::string::npos) << verb;
+    ++verbs;
+  }
+  EXPECT_GE(verbs, 15);
 }
 
 TEST_F(cli, ends_with_2_where_the_command_line_is_wrong) {

@@ -1,7 +1,6 @@
 #include "cluster/links.hpp"
 #include "cluster/node_actor.hpp"
 #include "cluster/router.hpp"
-#include "cluster/tls.hpp"
 
 #include <evented/actors/cluster.hpp>
 
@@ -70,11 +69,7 @@ void use_nodes(caf::actor_system_config& cfg, const node_security& how) {
     if (std::error_code ec; !std::filesystem::is_regular_file(file, ec))
       throw error(errc::invalid_options,
                   "node_security: there is no file \"" + file.string() + "\"");
-  cfg.load<detail::tls>();
-  cfg.openssl_certificate = how.certificate.string();
-  cfg.openssl_key = how.key.string();
-  cfg.openssl_cafile = how.authority.string();
-  cfg.openssl_passphrase = how.passphrase.reveal();
+  detail::links::encrypt(cfg, how);
 }
 
 class cluster::impl {

@@ -1,6 +1,7 @@
 #include "cluster/links.hpp"
 
 #include "cluster/scout.hpp"
+#include "cluster/tls.hpp"
 
 #include <evented/actors/error.hpp>
 
@@ -39,6 +40,21 @@ std::string caf_version() {
   return std::to_string(CAF_MAJOR_VERSION) + "."
          + std::to_string(CAF_MINOR_VERSION) + "."
          + std::to_string(CAF_PATCH_VERSION);
+}
+
+void encrypt(caf::actor_system_config& cfg, const node_security& how) {
+  cfg.load<tls>();
+#if EVENTED_CAF < 1800
+  cfg.openssl_certificate = how.certificate.string();
+  cfg.openssl_key = how.key.string();
+  cfg.openssl_cafile = how.authority.string();
+  cfg.openssl_passphrase = how.passphrase.reveal();
+#else
+  cfg.set("caf.openssl.certificate", how.certificate.string());
+  cfg.set("caf.openssl.key", how.key.string());
+  cfg.set("caf.openssl.cafile", how.authority.string());
+  cfg.set("caf.openssl.passphrase", std::string{how.passphrase.reveal()});
+#endif
 }
 
 bool encrypted(caf::actor_system& sys) {

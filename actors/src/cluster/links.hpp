@@ -1,5 +1,6 @@
 #pragma once
 
+#include <evented/actors/cluster.hpp>
 #include <evented/actors/seam.hpp>
 
 #include <caf/event_based_actor.hpp>
@@ -17,6 +18,9 @@ namespace links {
 
 /// Returns the version of CAF, which speaks to no other one.
 std::string caf_version();
+
+/// Lets an actor system that does not exist yet speak TLS, with what `how` names.
+void encrypt(caf::actor_system_config& cfg, const node_security& how);
 
 /// Returns whether nodes prove by a certificate who they are.
 bool encrypted(caf::actor_system& sys);
