@@ -72,11 +72,12 @@ public:
     for (auto pid : link_.backend_pids())
       list += ", " + std::to_string(pid);
     std::vector<pid_t> result;
-    for (auto& row : query(direct(), "select pid from pg_stat_activity where "
-                                     "pid in ("
-                                       + list
-                                       + ") and (query ilike '%.append(%' "
-                                         "or query = 'commit')"))
+    for (auto& row :
+         query(direct(), "select pid from pg_stat_activity where "
+                         "pid in ("
+                           + list
+                           + ") and (query ~ '[.]append(_event)?[(]' "
+                             "or query = 'commit')"))
       result.push_back(std::stoi(row[0]));
     return result;
   }
