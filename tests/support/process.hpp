@@ -40,6 +40,8 @@ public:
     pid_ = ::fork();
     if (pid_ == 0) {
       auto null = ::open("/dev/null", O_RDONLY);
+      // Who has started this in the background may let interrupts be ignored.
+      ::signal(SIGINT, SIG_DFL);
       ::dup2(null, STDIN_FILENO);
       ::dup2(out[1], STDOUT_FILENO);
       ::dup2(err[1], STDERR_FILENO);
