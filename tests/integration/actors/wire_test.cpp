@@ -71,6 +71,8 @@ using namespace evented::test;
 namespace seam = evented::seam;
 
 using evented::testkit::check_failed;
+using namespace std::literals;
+
 using evented::testkit::check_wire;
 
 namespace {
@@ -87,6 +89,20 @@ TEST_F(wire, passes_messages_that_survive) {
              insufficient{7}, refused{"no"}, restless{}, std::uint64_t{4},
              std::string{"a reply"}, evented::accepted{1, 2},
              evented::uuid::v7());
+}
+
+TEST_F(wire, passes_what_is_said_to_projections) {
+  namespace control = evented::control;
+  control::reset back;
+  back.move = 2;
+  back.from_now = true;
+  back.since = 3;
+  back.after = 4;
+  check_wire(sys, control::run{}, control::stop{}, control::get_state{},
+             control::pause{}, control::resume{}, control::rebuild{}, back,
+             control::skip{5}, control::rescale{6},
+             control::wait_until{"x"s, 7, 8ms}, control::get_letters{9, 10},
+             control::replay{"type", "id"}, control::drop{11});
 }
 
 TEST_F(wire, keeps_every_number) {

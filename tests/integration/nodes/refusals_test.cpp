@@ -157,3 +157,23 @@ TEST_F(node_refusals, what_is_no_message_to_an_entity) {
   // Still there.
   EXPECT_EQ(render(a.ask(uuid::v4(), deposit{1})), "accepted@1");
 }
+
+TEST_F(node_refusals, a_message_that_is_too_large_for_the_way) {
+  auto how = quick("a");
+  how.max_message_bytes = 2000;
+  node a{where, how};
+  a.accounts();
+  node b{where, "b"};
+  ASSERT_TRUE(a.settled({"a", "b"}));
+  ASSERT_TRUE(b.settled({"a", "b"}));
+  auto id = a.id_owned_by("b");
+  const write_note note{std::string(3000, 'x')};
+  auto refused = a.ask(id, note);
+  EXPECT_EQ(refused.code(), errc::unreachable);
+  EXPECT_NE(text_of(refused.err).find("max_message_bytes is 2000"),
+            std::string::npos)
+    << text_of(refused.err);
+  // The way back has room, and so has an entity of this node.
+  EXPECT_EQ(render(b.ask(id, note)), "accepted@1");
+  EXPECT_EQ(render(a.ask(a.id_owned_by("a"), note)), "accepted@1");
+}
