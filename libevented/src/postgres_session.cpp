@@ -321,16 +321,10 @@ private:
     if (call.empty())
       return;
     try {
-      for (int round = 0;; ++round) {
-        try {
-          if (!store_plain_event(call))
-            call.take(run([&] { return execute(call); }));
-          return;
-        } catch (const sql_error& e) {
-          if (!try_again(e) || round == 2)
-            throw;
-        }
-      }
+      with_retries([&] {
+        if (!store_plain_event(call))
+          call.take(run([&] { return execute(call); }));
+      });
     } catch (const connection_lost&) {
       call.mark_sent();
       throw;

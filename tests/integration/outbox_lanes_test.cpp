@@ -3,10 +3,12 @@
 
 #include "support/journals.hpp"
 
+#include <evented/sql_error.hpp>
 #include <evented/store.hpp>
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -313,6 +315,50 @@ TEST_F(outbox_lanes, go_on_behind_a_pooler_whatever_its_sessions_begin_with) {
     complete(found[0]);
   }
   EXPECT_EQ(show_claimed(), "");
+}
+
+// Claims skip what is locked, but PostgreSQL waits all the same where it has to
+// follow a message to a version that somebody else has just written.
+TEST_F(outbox_lanes, are_gone_on_with_after_a_deadlock) {
+  exec(db, "create sequence SCHEMA.attempt");
+  const auto meets = [&](const std::string& name, const std::string& types,
+                         const std::string& result, int times) {
+    exec(db, "alter function SCHEMA." + name + " rename to real_" + name);
+    // What a sequence has given out, no rollback takes back.
+    auto arguments = std::string{"$1"};
+    for (auto i = 2; i <= 1 + std::count(types.begin(), types.end(), ','); ++i)
+      arguments += ", $" + std::to_string(i);
+    exec(db, "create function SCHEMA." + name + "(" + types + ") returns "
+               + result + " language plpgsql as $x$ begin if nextval('"
+               + "SCHEMA.attempt') <= " + std::to_string(times)
+               + " then raise exception using errcode = '40P01', message = "
+                 "'deadlock detected'; end if; "
+               + (result == "void" ? "perform" : "return query select * from")
+               + " SCHEMA.real_" + name + "(" + arguments + "); "
+               + (result == "void" ? "" : "return; ") + "end $x$");
+  };
+  const auto anew = [&] { exec(db, "alter sequence SCHEMA.attempt restart"); };
+  for (auto id : {"x", "y", "z"})
+    send(id, 1);
+  meets("claim_messages", "text, text[], uuid, interval, integer",
+        "setof SCHEMA.outbox", 2);
+  auto found = claim();
+  ASSERT_EQ(found.size(), 3U);
+  meets("complete_messages", "bigint[], uuid[]", "void", 2);
+  anew();
+  complete(found[0]);
+  EXPECT_EQ(exec(db, "select count(*) from SCHEMA.outbox"), "2");
+  meets("postpone_messages", "bigint[], uuid[], bigint[], boolean[]", "void",
+        2);
+  anew();
+  settled_message again{found[1].id, found[1].claim,
+                        std::chrono::milliseconds{0}};
+  session->settle_messages({&again, 1});
+  EXPECT_EQ(exec(db, "select count(*) from SCHEMA.outbox where claim is null"),
+            "1");
+  // Not for ever.
+  exec(db, "alter sequence SCHEMA.attempt minvalue -1000 restart with -1000");
+  EXPECT_THROW(complete(found[2]), sql_error);
 }
 
 TEST_F(outbox_lanes, stand_all_that_happens_at_once) {

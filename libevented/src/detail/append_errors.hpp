@@ -19,6 +19,22 @@ inline bool try_again(const sql_error& e) {
   return e.sqlstate().starts_with("40");
 }
 
+/// Runs `f`, which is a transaction, and twice more where the server has ended it to
+/// let another one go on. Nothing of it is stored then, so it may be repeated.
+/// @throws sql_error what the last attempt has failed with
+template <class F>
+void with_retries(F&& f) {
+  for (auto round = 0;; ++round) {
+    try {
+      f();
+      return;
+    } catch (const sql_error& e) {
+      if (!try_again(e) || round == 2)
+        throw;
+    }
+  }
+}
+
 /// Returns what an append failed with that was refused as a whole. Class 22:
 /// data exception, for example a text that is not valid UTF-8.
 inline errc refusal(const sql_error& e) {

@@ -1,5 +1,6 @@
 #include "detail/outbox_calls.hpp"
 
+#include "detail/append_errors.hpp"
 #include "detail/arrays.hpp"
 #include "detail/event_rows.hpp"
 #include "detail/schema.hpp"
@@ -36,9 +37,16 @@ claimed_messages outbox_calls::claim(const message_claim& what) {
     return pq::binary{std::move(names).finish()};
   };
   auto claim = uuid::v4();
-  auto found = db_.call(
-    "evented_claim_messages", what.type_name, targets(), to_string(claim),
-    static_cast<std::uint64_t>(what.lease.count()), std::uint64_t{what.limit});
+  pqxx::result found;
+  // A claim skips what is locked. Where it has to follow a message to a version
+  // that somebody has just written, PostgreSQL lets it wait all the same, and it
+  // may be the one in a circle that has to give way.
+  with_retries([&] {
+    found = db_.call("evented_claim_messages", what.type_name, targets(),
+                     to_string(claim),
+                     static_cast<std::uint64_t>(what.lease.count()),
+                     std::uint64_t{what.limit});
+  });
   claimed_messages result;
   for (const auto& row : found) {
     if (row[0].is_null()) {
@@ -92,30 +100,38 @@ void outbox_calls::settle(std::span<const settled_message> batch) {
     delays.add_int64(x.again->count());
     failed.add_bool(x.failed);
   }
-  auto run = [&] {
-    if (delivered > 0)
-      db_.call("evented_complete_messages",
-               pq::binary{std::move(done).finish()},
-               pq::binary{std::move(done_claims).finish()});
-    if (delivered < batch.size())
-      db_.call("evented_postpone_messages",
-               pq::binary{std::move(again).finish()},
-               pq::binary{std::move(again_claims).finish()},
-               pq::binary{std::move(delays).finish()},
-               pq::binary{std::move(failed).finish()});
+  auto complete = [this, ids = pq::binary{std::move(done).finish()},
+                   claims = pq::binary{std::move(done_claims).finish()}] {
+    db_.call("evented_complete_messages", ids, claims);
   };
-  if (options_.pooler != pooler::transaction)
-    return run();
-  // What moves up is told by what was committed meanwhile, and behind a pooler
-  // the session's isolation level cannot be trusted.
-  db_.exec("begin isolation level read committed");
-  try {
-    run();
-    db_.exec("commit");
-  } catch (const sql_error&) {
-    db_.exec("rollback");
-    throw;
+  auto postpone = [this, ids = pq::binary{std::move(again).finish()},
+                   claims = pq::binary{std::move(again_claims).finish()},
+                   delays = pq::binary{std::move(delays).finish()},
+                   failed = pq::binary{std::move(failed).finish()}] {
+    db_.call("evented_postpone_messages", ids, claims, delays, failed);
+  };
+  if (options_.pooler != pooler::transaction) {
+    if (delivered > 0)
+      with_retries(complete);
+    if (delivered < batch.size())
+      with_retries(postpone);
+    return;
   }
+  with_retries([&] {
+    // What moves up is told by what was committed meanwhile, and behind a pooler
+    // the session's isolation level cannot be trusted.
+    db_.exec("begin isolation level read committed");
+    try {
+      if (delivered > 0)
+        complete();
+      if (delivered < batch.size())
+        postpone();
+      db_.exec("commit");
+    } catch (const sql_error&) {
+      db_.exec("rollback");
+      throw;
+    }
+  });
 }
 
 std::vector<std::string>
