@@ -21,6 +21,7 @@ constexpr migration all_migrations[] = {
   {"append_check", sql::m0009_append_check},
   {"nodes", sql::m0010_nodes},
   {"append_event", sql::m0011_append_event},
+  {"outbox_marks", sql::m0012_outbox_marks},
 };
 
 constexpr std::size_t newest = std::size(all_migrations);
