@@ -118,7 +118,7 @@ public:
       for (auto& step : request->steps) {
         if (step.status == append_status::pending) {
           step.message.clear();
-          refuse_bad_tags(step);
+          refuse_bad_events(step);
           refuse_bad_record(step);
         }
       }

@@ -278,6 +278,21 @@ TEST_F(cli_export, is_not_taken_where_it_is_damaged) {
   EXPECT_EQ(attempt(text.substr(0, second) + "{\"seq_no\": \xff}\n"), 1);
   EXPECT_EQ(attempt(text.substr(0, second) + "{\"seq_no\":\n"), 1);
   EXPECT_EQ(attempt(text + "{}\n"), 1);
+  // Events that the table would take.
+  for (auto odd : {"\"version\":0", "\"slice\":1024"}) {
+    std::string_view name{odd};
+    name = name.substr(0, name.find(':') + 1);
+    auto begin = text.find(name, second);
+    ASSERT_NE(begin, std::string::npos) << name;
+    auto end = text.find_first_of(",}", begin);
+    std::ofstream{file("odd")}
+      << text.substr(0, begin) + odd + text.substr(end);
+    auto x = import_into(fresh_journal().schema, {file("odd")});
+    EXPECT_EQ(x.code, 1);
+    EXPECT_NE(x.err.find("a version or a slice that no event has"),
+              std::string::npos)
+      << x.err;
+  }
   fs::resize_file(file("x.zst"), fs::file_size(file("x.zst")) - 10);
   EXPECT_EQ(import_into(fresh_journal().schema, {file("x.zst")}).code, 1);
   EXPECT_EQ(import_into(fresh_journal().schema, {file("none")}).code, 6);

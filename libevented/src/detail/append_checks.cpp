@@ -3,6 +3,7 @@
 #include <evented/acceptance.hpp>
 #include <evented/utf8.hpp>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -49,18 +50,19 @@ void check_timer_name(const std::string& name) {
     throw std::invalid_argument(std::string{"evented: "} + bad_timer_name);
 }
 
-void refuse_bad_tags(append_step& step) {
+void refuse_bad_events(append_step& step) {
+  auto fail = [&step](const new_event& event, const char* why) {
+    step.status = append_status::failed;
+    step.failure = errc::invalid_event;
+    step.message
+      = "the event " + std::string{event.name} + " cannot be stored: " + why;
+  };
   for (auto& event : step.events) {
-    for (auto& tag : event.tags) {
-      if (valid_tag(tag))
-        continue;
-      step.status = append_status::failed;
-      step.failure = errc::invalid_event;
-      step.message = "the event " + std::string{event.name}
-                     + " has a tag that cannot be stored: 1 to 200 bytes of "
-                       "valid UTF-8 without NUL and line feed";
-      return;
-    }
+    if (event.schema_version < 1)
+      return fail(event, "its schema version is below 1");
+    if (!std::all_of(event.tags.begin(), event.tags.end(), valid_tag))
+      return fail(event, "a tag has 1 to 200 bytes of valid UTF-8 without NUL "
+                         "and line feed");
   }
 }
 

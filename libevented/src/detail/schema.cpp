@@ -22,6 +22,7 @@ constexpr migration all_migrations[] = {
   {"nodes", sql::m0010_nodes},
   {"append_event", sql::m0011_append_event},
   {"outbox_marks", sql::m0012_outbox_marks},
+  {"lean_event", sql::m0013_lean_event},
 };
 
 constexpr std::size_t newest = std::size(all_migrations);

@@ -154,6 +154,16 @@ void importer::insert() {
 }
 
 void importer::insert_events() {
+  // The table itself does not look at these.
+  auto odd = x_.run(
+    "select line ->> 'seq_no' from pg_temp.incoming where line ? 'seq_no' and "
+    "((line ->> 'version')::bigint < 1 or (line ->> 'slice')::smallint not "
+    "between 0 and 1023) limit 1");
+  if (!odd.empty())
+    throw failure(exit_code::fault,
+                  "the event with seq_no " + odd.text(0, 0)
+                    + " of the file has a version or a slice that no event "
+                      "has; a version is at least 1, a slice 0 to 1023");
   auto payload = x_.options.payloads == codec::json
                    ? "line -> 'event'"
                    : "decode(line ->> 'event', 'base64')";
