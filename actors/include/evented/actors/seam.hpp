@@ -173,8 +173,8 @@ void delegate(Self* self, const Dest& dest, Ts&&... xs) {
 
 /// Asks `dest` and calls `f` with the answer, or `g` with an error, which an
 /// answer of other types is too.
-template <class F, class G, class... Ts>
-void request(caf::event_based_actor* self, const caf::actor& dest,
+template <class Dest, class F, class G, class... Ts>
+void request(caf::event_based_actor* self, const Dest& dest,
              std::chrono::milliseconds timeout, F f, G g, Ts&&... xs) {
 #if EVENTED_CAF < 10000
   self->request(dest, timeout, std::forward<Ts>(xs)...)
@@ -186,10 +186,11 @@ void request(caf::event_based_actor* self, const caf::actor& dest,
 #endif
 }
 
-/// The same for a thread that is no actor, which waits for the answer.
-template <class Self, class F, class G, class... Ts>
-void request_and_wait(Self& self, const caf::actor& dest,
-                      std::chrono::milliseconds timeout, F f, G g, Ts&&... xs) {
+/// The same for a thread that is no actor, which waits for the answer; also for
+/// ever, by `caf::infinite`.
+template <class Self, class Timeout, class F, class G, class... Ts>
+void request_and_wait(Self& self, const caf::actor& dest, Timeout timeout, F f,
+                      G g, Ts&&... xs) {
 #if EVENTED_CAF < 10000
   self->request(dest, timeout, std::forward<Ts>(xs)...)
     .receive(std::move(f), std::move(g));
@@ -264,6 +265,16 @@ void request_message(caf::event_based_actor* self, const caf::actor& dest,
     [f = std::move(done)](caf::message& x) mutable { f(std::move(x)); },
     std::move(failed), std::forward<Ts>(xs)...);
 #endif
+}
+
+/// Calls `f(message)` instead of ending `self` where it is told to end.
+template <class F>
+void on_exit(caf::event_based_actor* self, F f) {
+  // Deprecated in 1.0 in favour of a handler in the behavior.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  self->set_exit_handler(std::move(f));
+#pragma GCC diagnostic pop
 }
 
 /// Calls `f(message)` for every message that no other handler takes; `f` answers
