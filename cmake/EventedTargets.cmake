@@ -20,6 +20,11 @@ function(evented_compile_options target)
     # texts that CAF 0.17 writes for longer than its buffer.
     target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -Wno-array-bounds)
   endif()
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE" AND CAF_VERSION VERSION_GREATER_EQUAL 1.0)
+    # Programs send as CAF 0.17 wants it. CAF 1.x can do that, too, and has a new way.
+    target_compile_options(${target} PRIVATE -Wno-deprecated-declarations)
+  endif()
   if(EVENTED_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()

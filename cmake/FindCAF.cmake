@@ -5,6 +5,10 @@
 
 find_package(CAF CONFIG QUIET COMPONENTS ${CAF_FIND_COMPONENTS})
 if(TARGET CAF::core)
+  # Links OpenSSL's targets, but does not look for them.
+  if(TARGET CAF::openssl)
+    find_package(OpenSSL REQUIRED)
+  endif()
   set(CAF_FOUND TRUE)
   return()
 endif()

@@ -32,7 +32,7 @@ public:
     : caf::event_based_actor(cfg), options_(where->options()), counts_(counts) {
     worker_ = spawn_append_worker(system(), std::move(where), std::move(watch),
                                   std::move(counts));
-    set_exit_handler([this](caf::exit_msg& x) {
+    seam::on_exit(this, [this](caf::exit_msg& x) {
       stopping_ = true;
       reason_ = std::move(x.reason);
       quit_when_idle();

@@ -20,7 +20,7 @@ public:
     for (unsigned i = 0; i < where->options().readers; ++i)
       idle_.push_back(spawn_load_worker(system(), where, counts));
     workers_ = idle_;
-    set_exit_handler([this](caf::exit_msg& x) {
+    seam::on_exit(this, [this](caf::exit_msg& x) {
       stopping_ = true;
       reason_ = std::move(x.reason);
       quit_when_idle();

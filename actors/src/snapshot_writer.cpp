@@ -105,7 +105,7 @@ public:
     : caf::event_based_actor(cfg),
       where_(std::move(where)),
       counts_(std::move(counts)) {
-    set_exit_handler([this](caf::exit_msg& x) {
+    seam::on_exit(this, [this](caf::exit_msg& x) {
       stopping_ = true;
       reason_ = std::move(x.reason);
       quit_when_idle();

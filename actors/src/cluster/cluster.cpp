@@ -120,17 +120,19 @@ public:
   bool leave(milliseconds limit) {
     auto result = false;
     caf::scoped_actor self{sys_};
-    self->request(node_, limit, detail::node_leave{})
-      .receive([&](control::done) { result = true; }, [](const caf::error&) {});
+    seam::request_and_wait(
+      self, node_, limit, [&](control::done) { result = true; },
+      [](const caf::error&) {}, detail::node_leave{});
     return result;
   }
 
   [[nodiscard]] cluster_state state() const {
     cluster_state result;
     caf::scoped_actor self{sys_};
-    self->request(node_, caf::infinite, detail::node_look{})
-      .receive([&](cluster_state& x) { result = std::move(x); },
-               [](const caf::error&) {});
+    seam::request_and_wait(
+      self, node_, caf::infinite,
+      [&](cluster_state& x) { result = std::move(x); },
+      [](const caf::error&) {}, detail::node_look{});
     return result;
   }
 

@@ -96,18 +96,18 @@ void connect(caf::event_based_actor* self, const std::string& address,
              std::function<void(caf::actor)> done,
              std::function<void(const caf::error&)> failed) {
   auto go = [=, done = std::move(done)] {
-    self
-      ->request(connector(self->system()), timeout, connect_word, address, port)
-      .then(
-        [done, failed](const caf::node_id&, caf::strong_actor_ptr& found,
-                       const std::set<std::string>&) {
-          if (found == nullptr)
-            failed(evented::make_error(errc::unreachable,
-                                       "nothing is published there"));
-          else
-            done(caf::actor_cast<caf::actor>(std::move(found)));
-        },
-        [failed](const caf::error& err) { failed(err); });
+    seam::request(
+      self, connector(self->system()), timeout,
+      [done, failed](const caf::node_id&, caf::strong_actor_ptr& found,
+                     const std::set<std::string>&) {
+        if (found == nullptr)
+          failed(evented::make_error(errc::unreachable,
+                                     "nothing is published there"));
+        else
+          done(caf::actor_cast<caf::actor>(std::move(found)));
+      },
+      [failed](const caf::error& err) { failed(err); }, connect_word, address,
+      port);
   };
   scout(self, address, port, timeout, std::move(go), failed);
 }

@@ -16,8 +16,8 @@ constexpr std::size_t most_bytes = 4096;
 caf::actor_system& system() {
   static config<caf::id_block::bank> cfg;
   // Never destroyed: CAF's own statics are gone before ours.
-  static auto* sys
-    = new caf::actor_system{(cfg.set("scheduler.max-threads", 1u), cfg)};
+  static auto* sys = new caf::actor_system{
+    (cfg.set(option_name("scheduler.max-threads"), 1u), cfg)};
   return *sys;
 }
 

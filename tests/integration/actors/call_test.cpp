@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <thread>
 
 using namespace std::literals;
@@ -57,8 +58,10 @@ TEST_F(calls, take_no_other_answer_for_theirs) {
 
 TEST_F(calls, return_in_time) {
   auto answer = [](caf::event_based_actor* self, int) {
+    // CAF 1.x would answer for a promise that is dropped.
+    auto kept = std::make_shared<caf::response_promise>();
     return caf::behavior{[=](const uuid&, const deposit&) {
-      return self->make_response_promise();
+      return *kept = self->make_response_promise();
     }};
   };
   // With an argument, as CAF 0.17 asserts on functions that take none.

@@ -58,7 +58,7 @@ protected:
 
   /// Returns the answers of a pending request as a text.
   template <class Handle>
-  std::string answer(Handle handle) {
+  std::string answer(Handle& handle) {
     outcome result;
     handle.receive(
       [&](const accepted& a) {

@@ -65,13 +65,23 @@ field_ref<T> field(const char* name, T& value) {
   return {name, value};
 }
 
-#if EVENTED_CAF < 1800
-
 namespace detail {
 
-/// A number on its way to another node, or from one, by its bits. CAF 0.17 takes
-/// numbers apart by arithmetic, which has no end for an infinite one and makes
-/// others of NaN and of the smallest ones. The bits of all the rest are the same.
+// Numbers with a point go to another node by their bits. CAF takes them apart by
+// arithmetic, which makes others of the smallest ones, and in 0.17 also of NaN, and
+// has no end for an infinite one.
+
+template <class T>
+using bits_type
+  = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+
+template <class T>
+constexpr bool has_point
+  = std::is_same_v<T, float> || std::is_same_v<T, double>;
+
+#if EVENTED_CAF < 1800
+
+/// Such a number on its way. The bits of all others are those that CAF writes.
 template <class T>
 struct by_bits {
   T& value;
@@ -79,9 +89,7 @@ struct by_bits {
 
 template <class Inspector, class T>
 auto inspect(Inspector& f, by_bits<T>& x) {
-  using bits_type
-    = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  auto bits = std::bit_cast<bits_type>(x.value);
+  auto bits = std::bit_cast<bits_type<T>>(x.value);
   auto result = f(bits);
   if constexpr (Inspector::writes_state)
     x.value = std::bit_cast<T>(bits);
@@ -95,16 +103,35 @@ decltype(auto) shown_to([[maybe_unused]] Inspector& f, T& value) {
     = std::is_same_v<
         Inspector,
         caf::serializer> || std::is_same_v<Inspector, caf::deserializer>;
-  if constexpr (travels
-                && (std::is_same_v<T, float> || std::is_same_v<T, double>))
+  if constexpr (travels && has_point<T>)
     return by_bits<T>{value};
   else
     return (value);
 }
 
-} // namespace detail
+#else
+
+/// Returns what `f` is to do with a field.
+template <class Inspector, class T>
+auto shown_to(Inspector& f, field_ref<T> x) {
+  constexpr auto travels
+    = std::disjunction_v<std::is_same<Inspector, caf::binary_serializer>,
+                         std::is_same<Inspector, caf::binary_deserializer>>;
+  if constexpr (travels && has_point<T>) {
+    auto get = [&y = x.value] { return std::bit_cast<bits_type<T>>(y); };
+    auto set = [&y = x.value](bits_type<T> bits) {
+      y = std::bit_cast<T>(bits);
+      return true;
+    };
+    return f.field(x.name, get, set);
+  } else {
+    return f.field(x.name, x.value);
+  }
+}
 
 #endif
+
+} // namespace detail
 
 /// Implements `inspect` for messages, rejections and replies in one line:
 ///
@@ -121,7 +148,7 @@ auto inspect_object(Inspector& f, [[maybe_unused]] T& x,
   return f(caf::meta::type_name(type_name),
            detail::shown_to(f, fields.value)...);
 #else
-  return f.object(x).fields(f.field(fields.name, fields.value)...);
+  return f.object(x).fields(detail::shown_to(f, fields)...);
 #endif
 }
 
@@ -173,8 +200,8 @@ void delegate(Self* self, const Dest& dest, Ts&&... xs) {
 
 /// Asks `dest` and calls `f` with the answer, or `g` with an error, which an
 /// answer of other types is too.
-template <class F, class G, class... Ts>
-void request(caf::event_based_actor* self, const caf::actor& dest,
+template <class Dest, class F, class G, class... Ts>
+void request(caf::event_based_actor* self, const Dest& dest,
              std::chrono::milliseconds timeout, F f, G g, Ts&&... xs) {
 #if EVENTED_CAF < 10000
   self->request(dest, timeout, std::forward<Ts>(xs)...)
@@ -186,10 +213,11 @@ void request(caf::event_based_actor* self, const caf::actor& dest,
 #endif
 }
 
-/// The same for a thread that is no actor, which waits for the answer.
-template <class Self, class F, class G, class... Ts>
-void request_and_wait(Self& self, const caf::actor& dest,
-                      std::chrono::milliseconds timeout, F f, G g, Ts&&... xs) {
+/// The same for a thread that is no actor, which waits for the answer; also for
+/// ever, by `caf::infinite`.
+template <class Self, class Timeout, class F, class G, class... Ts>
+void request_and_wait(Self& self, const caf::actor& dest, Timeout timeout, F f,
+                      G g, Ts&&... xs) {
 #if EVENTED_CAF < 10000
   self->request(dest, timeout, std::forward<Ts>(xs)...)
     .receive(std::move(f), std::move(g));
@@ -264,6 +292,16 @@ void request_message(caf::event_based_actor* self, const caf::actor& dest,
     [f = std::move(done)](caf::message& x) mutable { f(std::move(x)); },
     std::move(failed), std::forward<Ts>(xs)...);
 #endif
+}
+
+/// Calls `f(message)` instead of ending `self` where it is told to end.
+template <class F>
+void on_exit(caf::event_based_actor* self, F f) {
+  // Deprecated in 1.0 in favour of a handler in the behavior.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  self->set_exit_handler(std::move(f));
+#pragma GCC diagnostic pop
 }
 
 /// Calls `f(message)` for every message that no other handler takes; `f` answers
