@@ -69,6 +69,8 @@ TEST_F(calls, return_in_time) {
   auto done = call(bank_.sys(), silent, 10ms, id_, deposit{1});
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error(), caf::make_error(caf::sec::request_timeout));
+  // The promise holds the actor.
+  caf::anon_send_exit(silent, caf::exit_reason::user_shutdown);
 }
 
 TEST_F(calls, may_come_from_many_threads) {
